@@ -1,0 +1,35 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The registry: a probe's name is the name of the module that answers it, loaded when a check uses it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+PROBES = ("command", "cpu", "disk", "file", "http", "log", "memory", "postgres", "service", "tcp")
+
+
+def load(name: str) -> ModuleType:
+    """The module of a probe: SPEC, observe(), and where checks share what they read source_key() and open_source()."""
+    return import_module(f"{__name__.rpartition('.')[0]}.{name}")
+
+
+def packed() -> tuple[ModuleType, ...]:
+    """All of them. Nobody calls this on a target: Ansible packs for it what it finds in import statements."""
+    from ansible_collections.day2.ops.plugins.module_utils.probes import (
+        command,
+        cpu,
+        disk,
+        file,
+        http,
+        log,
+        memory,
+        postgres,
+        service,
+        tcp,
+    )
+
+    return (command, cpu, disk, file, http, log, memory, postgres, service, tcp)

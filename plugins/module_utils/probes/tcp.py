@@ -1,0 +1,39 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether something accepts TCP connections, and how quickly."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
+from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
+from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
+from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
+
+SPEC = ProbeSpec(
+    doc="Connects to a TCP port. No connection is critical.",
+    arguments={
+        "host": Argument("str", "Name or address.", default="localhost"),
+        "port": Argument("port", "The port.", required=True),
+    },
+    metrics={"latency": Metric("Time until the connection stood, name resolution included.", "ms")},
+    default_metric="latency",
+)
+
+
+def observe(_source: object, check: Check) -> Observation:
+    host, port = check.args["host"], check.args["port"]
+    begun = time.monotonic()
+    try:
+        socket.create_connection((host, port)).close()
+    except socket.gaierror as exc:
+        raise Undetermined(f"{host} cannot be resolved: {exc.strerror}") from exc
+    except (OSError, UnicodeError) as exc:
+        reason = getattr(exc, "strerror", None) or str(exc)
+        return Observation(None, "", failure=f"no connection to {host}:{port}: {reason}")
+    latency = time.monotonic() - begun
+    return Observation(round(latency * 1000, 3), f"{host}:{port} accepts connections ({format_duration(latency)})")

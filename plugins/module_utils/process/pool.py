@@ -1,0 +1,319 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A pool of child processes, each of which can be killed at a deadline.
+
+Whatever may hang (a file on a dead NFS server, a database that accepts and never answers, a pathological
+regular expression) runs here: threads cannot be killed, processes can. Children are forked, so they know
+all the work already; only numbers go down to them, and JSON lines come back.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import mmap
+import os
+import selectors
+import signal
+import struct
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Iterable, Protocol, Sequence
+
+_MARK = struct.Struct("=iid")
+_OPENING, _WORKING = 0, 1
+_NOBODY = -1
+# A child whose last operation took this share of its time is stuck in that one; else it is slow as a whole.
+_STUCK_SHARE = 0.5
+
+
+class Progress:
+    """What a child is busy with, in memory shared with the parent: it names the culprit after a kill."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _MARK.size)
+        self.mark(_OPENING, _NOBODY)
+
+    def mark(self, phase: int, item: int) -> None:
+        _MARK.pack_into(self._memory, 0, phase, item, time.monotonic())
+
+    def enter(self, item: int) -> None:
+        """Called while a source is read for several items: from now on it is for this one."""
+        self.mark(_OPENING, item)
+
+    def start(self, item: int) -> None:
+        """Called when the source is open and one item is worked on."""
+        self.mark(_WORKING, item)
+
+    def read(self) -> tuple[int, int, float]:
+        phase, item, since = _MARK.unpack_from(self._memory, 0)
+        return phase, item, since
+
+    def close(self) -> None:
+        self._memory.close()
+
+
+@dataclass
+class Group:
+    """Items that share one source, and the user they run as."""
+
+    items: list[int]
+    user: str | None = None
+
+
+@dataclass
+class Outcome:
+    """What became of an item: `done` with a record, or `timeout`, `crashed`, `deadline` with a reason."""
+
+    kind: str
+    started: float
+    duration: float = 0.0
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+Emit = Callable[[int, dict[str, Any]], None]
+Become = Callable[[str], None]
+
+
+class Perform(Protocol):
+    """The work itself, done in a child."""
+
+    def prepare(self, items: Sequence[int]) -> None:
+        """Load what the items need while the child may still read it, before it becomes another user."""
+
+    def __call__(self, items: Sequence[int], progress: Progress, emit: Emit) -> None:
+        """Answer the items of one group in turn; emit a record with 'started' and 'duration' for each."""
+
+
+class _Worker:
+    """One child and the parent's ends of its pipes."""
+
+    def __init__(
+        self, perform: Perform, become: Become, groups: Sequence[Group], user: str | None, strangers: Iterable[int]
+    ) -> None:
+        self.user = user
+        self.progress = Progress()
+        self.buffer = b""
+        self.items: list[int] = []
+        self.started_at = 0.0
+        self.started_wall = 0.0
+        jobs_out, self.jobs = os.pipe()
+        self.results, results_in = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                for descriptor in (*strangers, self.jobs, self.results):
+                    os.close(descriptor)
+                if user is not None:
+                    for group in groups:
+                        perform.prepare(group.items)
+                    become(user)
+                _child(jobs_out, results_in, perform, self.progress)
+            finally:
+                os._exit(70)
+        os.close(jobs_out)
+        os.close(results_in)
+        fcntl.fcntl(self.results, fcntl.F_SETFL, os.O_NONBLOCK)
+
+    def give(self, items: list[int], budget: float) -> None:
+        self.items = list(items)
+        self.progress.mark(_OPENING, _NOBODY)
+        self.started_at, self.started_wall = time.monotonic(), time.time()
+        os.write(self.jobs, json.dumps([budget, self.items]).encode() + b"\n")
+
+    def receive(self) -> tuple[list[tuple[int, dict[str, Any]]], bool]:
+        """Finished records, and whether the child has ended."""
+        records, ended = [], False
+        while True:
+            try:
+                data = os.read(self.results, 65536)
+            except BlockingIOError:
+                break
+            if not data:
+                ended = True
+                break
+            self.buffer += data
+        *lines, self.buffer = self.buffer.split(b"\n")
+        for line in lines:
+            item, record = json.loads(line)
+            if item is None:
+                self.items = []
+            else:
+                records.append((item, record))
+        return records, ended
+
+    def limit(self, timeouts: Sequence[float]) -> float:
+        """The monotonic time at which this child has had its time."""
+        if not self.items:
+            return float("inf")
+        phase, item, since = self.progress.read()
+        if phase == _WORKING and item in self.items:
+            return since + timeouts[item]
+        return self.started_at + min(timeouts[item] for item in self.items)
+
+    def kill(self) -> None:
+        for target in (-self.pid, self.pid):
+            try:
+                os.kill(target, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.close()
+
+    def close(self) -> None:
+        os.close(self.jobs)
+        os.close(self.results)
+        self.progress.close()
+
+
+def _child(jobs: int, results: int, perform: Perform, progress: Progress) -> None:
+    """The child's whole life: take groups of items until the pipe closes."""
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+
+    def emit(item: int | None, record: dict[str, Any]) -> None:
+        data = memoryview(json.dumps([item, record]).encode() + b"\n")
+        while data:
+            data = data[os.write(results, data) :]
+
+    with os.fdopen(jobs, "rb", buffering=0) as lines:
+        for line in iter(lines.readline, b""):
+            budget, items = json.loads(line)
+            # Should the parent die, nobody would kill this child: the kernel does.
+            signal.setitimer(signal.ITIMER_REAL, budget + 5.0)
+            perform(items, progress, emit)
+            emit(None, {})
+    os._exit(0)
+
+
+class Pool:
+    """Runs groups of items in at most `workers` children, none of them longer than its items may take."""
+
+    def __init__(self, perform: Perform, become: Become, timeouts: Sequence[float], workers: int) -> None:
+        self._perform, self._become = perform, become
+        self._timeouts = timeouts
+        self._size = workers
+        self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+        self._groups: Sequence[Group] = ()
+        self._waiting: list[Group] = []
+        self._outcomes: dict[int, Outcome] = {}
+        self._begun: dict[int, float] = {}
+        self._dead: list[int] = []
+
+    def run(self, groups: Sequence[Group], deadline: float) -> dict[int, Outcome]:
+        """An outcome for each item of each group; `deadline` in seconds from now bounds it all."""
+        start, start_wall = time.monotonic(), time.time()
+        end = start + deadline
+        self._groups = groups
+        self._waiting = list(groups)
+        try:
+            while self._waiting or any(worker.items for worker in self._workers):
+                now = time.monotonic()
+                if now >= end:
+                    break
+                self._assign(end - now)
+                limit = min((worker.limit(self._timeouts) for worker in self._workers), default=end)
+                for key, _events in self._selector.select(max(0.0, min(limit, end) - now)):
+                    self._collect(key.data)
+                self._reap_overdue()
+        finally:
+            late = [item for group in self._waiting for item in group.items]
+            late += [item for worker in self._workers for item in worker.items]
+            for worker in list(self._workers):
+                self._retire(worker, kill=bool(worker.items))
+            self._selector.close()
+            self._bury()
+        for item in late:
+            self._outcomes[item] = Outcome("deadline", self._begun.get(item, start_wall), time.monotonic() - start)
+        return self._outcomes
+
+    def _assign(self, budget: float) -> None:
+        idle = [worker for worker in self._workers if not worker.items]
+        while self._waiting:
+            group = self._waiting[0]
+            worker = next((each for each in idle if each.user == group.user), None)
+            if worker is None:
+                if len(self._workers) >= self._size:
+                    if not idle:
+                        return
+                    self._retire(idle.pop(), kill=False)
+                worker = self._hire(group.user)
+            else:
+                idle.remove(worker)
+            self._waiting.pop(0)
+            worker.give(group.items, budget)
+            for item in group.items:
+                self._begun[item] = worker.started_wall
+
+    def _hire(self, user: str | None) -> _Worker:
+        strangers = [descriptor for each in self._workers for descriptor in (each.jobs, each.results)]
+        mine = [group for group in self._groups if group.user == user]
+        worker = _Worker(self._perform, self._become, mine, user, strangers)
+        self._workers.append(worker)
+        self._selector.register(worker.results, selectors.EVENT_READ, worker)
+        return worker
+
+    def _retire(self, worker: _Worker, kill: bool) -> None:
+        self._selector.unregister(worker.results)
+        self._workers.remove(worker)
+        self._dead.append(worker.pid)
+        if kill:
+            worker.kill()
+        else:
+            worker.close()
+
+    def _collect(self, worker: _Worker) -> None:
+        remaining = worker.items
+        records, ended = worker.receive()
+        for item, record in records:
+            remaining = [each for each in remaining if each != item]
+            self._outcomes[item] = Outcome("done", record.pop("started"), record.pop("duration"), record)
+        worker.items = remaining if worker.items else []
+        if ended:
+            self._crashed(worker)
+
+    def _crashed(self, worker: _Worker) -> None:
+        """The child ended by itself: the item it was busy with is to blame, the others get another child."""
+        _phase, item, _since = worker.progress.read()
+        user, items = worker.user, worker.items
+        self._retire(worker, kill=True)
+        self._blame([item] if item in items else items, items, user, "crashed", worker)
+
+    def _reap_overdue(self) -> None:
+        now = time.monotonic()
+        for worker in [each for each in self._workers if each.limit(self._timeouts) <= now]:
+            phase, item, since = worker.progress.read()
+            items = worker.items
+            if (phase == _WORKING and item in items) or (
+                item in items and now - since > _STUCK_SHARE * (now - worker.started_at)
+            ):
+                guilty = [item]
+            else:
+                limit = min(self._timeouts[each] for each in items)
+                guilty = [each for each in items if self._timeouts[each] <= limit]
+            self._retire(worker, kill=True)
+            self._blame(guilty, items, worker.user, "timeout", worker)
+
+    def _blame(self, guilty: list[int], items: list[int], user: str | None, kind: str, worker: _Worker) -> None:
+        spent = time.monotonic() - worker.started_at
+        for item in guilty:
+            self._outcomes[item] = Outcome(kind, worker.started_wall, spent)
+        rest = [item for item in items if item not in guilty]
+        if rest:
+            self._waiting.insert(0, Group(rest, user))
+
+    def _bury(self) -> None:
+        """Collect the children that have ended; one that even SIGKILL cannot end (a dead NFS server) is left."""
+        for pid in self._dead:
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except OSError as exc:
+                if exc.errno != errno.ECHILD:
+                    raise
