@@ -5,7 +5,7 @@
 """Find the texts that a regular expression cannot match without.
 
 Searching for a fixed text is many times faster than matching an expression, so a log is searched for these and only
-lines that have one are matched. What cannot be decided here costs time, never a wrong count: the answer is None.
+lines that have one are matched. What cannot be decided here costs time, never a wrong count.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 if sys.version_info >= (3, 11):
     from re import _constants as _sre  # type: ignore[attr-defined]
@@ -23,29 +23,88 @@ else:
     import sre_parse as _sre_parse
 
 
+_REPEATS = (_sre.MAX_REPEAT, _sre.MIN_REPEAT)
+_KNOWN_WITHIN_LINE = (_sre.AT, _sre.BRANCH, _sre.SUBPATTERN, *_REPEATS)
+_CONSUMING = (_sre.LITERAL, _sre.NOT_LITERAL, _sre.ANY, _sre.IN)
+
+
 @dataclass(frozen=True)
 class Needles:
-    """One of `texts` is in every match; `exact`: a line that has one matches, and nothing else does."""
+    """How a bytes pattern is searched.
+
+    One of `texts` is in every match (empty: none is known). `exact`: a line that has one matches, and nothing else
+    does. `within_line`: no match can reach over a line break. `line_bound`: the expression asks for the ends of the
+    text or looks around, so lines have to be cut out for it.
+    """
 
     texts: tuple[bytes, ...]
     ignore_case: bool
     exact: bool
+    within_line: bool
+    line_bound: bool
 
 
-def find_needles(pattern: bytes) -> Needles | None:
-    """The texts of a bytes pattern, or None when it has none that it always needs."""
+def find_needles(pattern: bytes) -> Needles:
+    """Take a bytes pattern apart."""
     tree = _sre_parse.parse(pattern)
-    ignore_case = bool(tree.state.flags & re.IGNORECASE)
-    if tree.state.flags & re.VERBOSE:
-        return None
-    texts = _of_sequence(list(tree), ignore_case)
-    if texts is None:
-        return None
-    return Needles(texts, ignore_case, exact=_is_plain(list(tree), texts))
+    flags = tree.state.flags
+    ignore_case = bool(flags & re.IGNORECASE)
+    sequence = list(tree)
+    texts = _of_sequence(sequence, ignore_case) or ()
+    operations = list(_walk(sequence))
+    return Needles(
+        texts,
+        ignore_case,
+        exact=bool(texts) and _is_plain(sequence),
+        within_line=not any(_takes_newline(operation, argument, flags) for operation, argument in operations),
+        line_bound=any(_is_line_bound(operation, argument) for operation, argument in operations),
+    )
 
 
-def _is_plain(sequence: Sequence[Any], texts: tuple[bytes, ...]) -> bool:
-    """Whether the expression is nothing but these texts."""
+def _walk(sequence: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Every operation of an expression, however deep."""
+    for operation, argument in sequence:
+        yield operation, argument
+        if operation is _sre.SUBPATTERN:
+            yield from _walk(list(argument[3]))
+        elif operation is _sre.BRANCH:
+            for branch in argument[1]:
+                yield from _walk(list(branch))
+        elif operation in _REPEATS:
+            yield from _walk(list(argument[2]))
+        elif operation in (_sre.ASSERT, _sre.ASSERT_NOT):
+            yield from _walk(list(argument[1]))
+
+
+def _takes_newline(operation: Any, argument: Any, flags: int) -> bool:
+    if operation is _sre.LITERAL:
+        return bool(argument == 10)
+    if operation is _sre.ANY:
+        return bool(flags & re.DOTALL)
+    if operation is _sre.IN:
+        return any(_set_takes_newline(part, value) for part, value in argument)
+    # What is not known here might: the answer only costs time.
+    return operation not in _KNOWN_WITHIN_LINE
+
+
+def _set_takes_newline(part: Any, value: Any) -> bool:
+    if part is _sre.LITERAL:
+        return bool(value == 10)
+    if part is _sre.RANGE:
+        return bool(value[0] <= 10 <= value[1])
+    if part is _sre.CATEGORY:
+        return value not in (_sre.CATEGORY_DIGIT, _sre.CATEGORY_WORD, _sre.CATEGORY_NOT_SPACE)
+    return True
+
+
+def _is_line_bound(operation: Any, argument: Any) -> bool:
+    if operation is _sre.AT:
+        return argument in (_sre.AT_BEGINNING_STRING, _sre.AT_END_STRING)
+    return operation in (_sre.ASSERT, _sre.ASSERT_NOT) or operation not in (*_KNOWN_WITHIN_LINE, *_CONSUMING)
+
+
+def _is_plain(sequence: Sequence[Any]) -> bool:
+    """Whether the expression is nothing but its texts."""
     if all(operation is _sre.LITERAL for operation, _argument in sequence):
         return True
     if len(sequence) != 1:
@@ -53,7 +112,7 @@ def _is_plain(sequence: Sequence[Any], texts: tuple[bytes, ...]) -> bool:
     operation, argument = sequence[0]
     if operation is _sre.SUBPATTERN:
         _group, added, removed, inner = argument
-        return not added and not removed and _is_plain(list(inner), texts)
+        return not added and not removed and _is_plain(list(inner))
     if operation is _sre.BRANCH:
         return all(all(part is _sre.LITERAL for part, _ in branch) for branch in argument[1])
     return False
@@ -92,7 +151,7 @@ def _of_part(operation: Any, argument: Any, ignore_case: bool) -> tuple[bytes, .
                 return None
             found += texts
         return tuple(dict.fromkeys(found)) if len(found) <= 8 else None
-    if operation in (_sre.MAX_REPEAT, _sre.MIN_REPEAT):
+    if operation in _REPEATS:
         least, _most, inner = argument
         return _of_sequence(list(inner), ignore_case) if least >= 1 else None
     return None

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import BinaryIO, Callable, Iterator, Sequence
+from typing import BinaryIO, Callable, Iterable, Iterator, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.logs.literals import find_needles
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 OVERLAP = 1 << 16
 KEEP = 20
 CLIP = 600
+_NEWLINE, _RETURN = b"\n\r"
 
 
 class Search:
@@ -30,77 +31,101 @@ class Search:
         self.count = 0
         self.last: deque[bytes] = deque(maxlen=KEEP)
         self.hit_in_long_line = False
-        self._texts: tuple[bytes, ...] = ()
-        self._exact = self._fold = False
+        self._matches_line: Callable[[bytes], object] = bool
+        self.scan: Callable[[bytearray, int, int], None] = self._scan_all
         self._everything = pattern is None
-        self._matches: Callable[[bytes], object] = bool
         if pattern is not None:
             self._prepare(pattern)
 
     def _prepare(self, pattern: str) -> None:
+        """Choose the quickest way that counts the same lines as matching each of them by itself."""
+        raw = pattern.encode("utf-8")
         try:
-            expression = re.compile(pattern.encode("utf-8"))
+            self._matches_line = re.compile(raw).search
         except re.error:
-            expression = None
-        if expression is None or not pattern.isascii():
+            pattern_is_text = True
+        else:
+            pattern_is_text = not pattern.isascii()
+        self.scan = self._scan_lines
+        if pattern_is_text:
             # Only as text does é count as one character; bytes that are no text stay distinguishable.
             as_text = re.compile(pattern)
-            self._matches = lambda line: as_text.search(line.decode("utf-8", "surrogateescape"))
+            self._matches_line = lambda line: as_text.search(line.decode("utf-8", "surrogateescape"))
             return
-        self._matches = expression.search
-        needles = find_needles(pattern.encode("utf-8"))
-        if needles is not None:
-            self._texts, self._exact, self._fold = needles.texts, needles.exact, needles.ignore_case
+        # Lines are not cut out: ^ and $ have to know them in the middle of a block.
+        self._expression = re.compile(raw, re.MULTILINE)
+        self._needles = needles = find_needles(raw)
+        if needles.texts and (needles.exact or not needles.line_bound):
+            self.scan = self._scan_texts
+        elif needles.within_line and not needles.line_bound:
+            self.scan = self._scan_block
 
-    def scan(self, block: bytes, place: int) -> None:
-        """Search whole lines from `place` to the end of the block."""
-        if self._everything:
-            self._count_all(block, place)
-        elif self._texts:
-            self._scan_texts(block, place)
-        else:
-            for line in block[place:].split(b"\n")[: -1 if block.endswith(b"\n") else None]:
-                if self._matches(line[:-1] if line.endswith(b"\r") else line):
-                    self.count += 1
-                    self.last.append(line[:CLIP])
+    def _scan_all(self, block: bytearray, begin: int, end: int) -> None:
+        self.count += block.count(b"\n", begin, end) + (block[end - 1] != _NEWLINE)
+        # The last lines are looked for in the last part only.
+        tail = bytes(block[max(begin, end - KEEP * CLIP) : end]).rstrip(b"\n").rsplit(b"\n", KEEP)
+        self.last.extend(line[:CLIP] for line in tail[-KEEP:])
 
-    def _count_all(self, block: bytes, place: int) -> None:
-        self.count += block.count(b"\n", place) + (not block.endswith(b"\n"))
-        lines = block[place:].rstrip(b"\n").rsplit(b"\n", KEEP)
-        self.last.extend(line[:CLIP] for line in lines[-KEEP:])
+    def _scan_lines(self, block: bytearray, begin: int, end: int) -> None:
+        lines = bytes(block[begin:end]).split(b"\n")
+        for line in lines if lines[-1] else lines[:-1]:
+            if self._matches_line(line[:-1] if line.endswith(b"\r") else line):
+                self.count += 1
+                self.last.append(line[:CLIP])
 
-    def _scan_texts(self, block: bytes, place: int) -> None:
-        haystack = block.lower() if self._fold else block
-        hits: deque[tuple[int, int]] = deque(maxlen=KEEP)
-        count = 0
-        find, size = haystack.find, len(block)
-        upcoming = {text: find(text, place) for text in self._texts}
-        matches = self._matches
-        while True:
-            for text, found in upcoming.items():
-                if 0 <= found < place:
-                    upcoming[text] = find(text, place)
-            at = min((found for found in upcoming.values() if found >= 0), default=-1)
-            if at < 0:
+    def _scan_block(self, block: bytearray, begin: int, end: int) -> None:
+        """Let the expression itself run over many lines: it cannot match over their ends."""
+        search = self._expression.search
+        hits: deque[int] = deque(maxlen=KEEP)
+        match = search(block, begin, end)
+        while match is not None:
+            at = match.start()
+            self.count += 1
+            hits.append(at)
+            begin = block.find(b"\n", match.end(), end) + 1
+            if not begin:
                 break
-            end = find(b"\n", at)
-            if end < 0:
-                end = size
-            if self._exact or matches(self._line(block, place, at, end)):
-                count += 1
-                hits.append((at, end))
-            place = end + 1
-        self.count += count
-        self.last.extend(self._line(block, 0, at, end)[:CLIP] for at, end in hits)
+            match = search(block, begin, end)
+        self._keep(block, hits, end)
 
-    @staticmethod
-    def _line(block: bytes, floor: int, at: int, end: int) -> bytes:
-        line = block[block.rfind(b"\n", floor, at) + 1 or floor : end]
-        return line[:-1] if line.endswith(b"\r") else line
+    def _scan_texts(self, block: bytearray, begin: int, end: int) -> None:
+        """Search for the texts, and match only the lines that have one."""
+        needles = self._needles
+        haystack = block[:end].lower() if needles.ignore_case else block
+        find, texts = haystack.find, needles.texts
+        exact, matches = needles.exact, self._expression.search
+        hits: deque[int] = deque(maxlen=KEEP)
+        count = 0
+        upcoming = [find(text, begin, end) for text in texts]
+        at = _first(upcoming)
+        while at >= 0:
+            stop = find(b"\n", at, end)
+            if stop < 0:
+                stop = end
+            if exact or matches(block, block.rfind(b"\n", 0, at) + 1, stop - (block[stop - 1] == _RETURN)):
+                count += 1
+                hits.append(at)
+            if len(texts) == 1:
+                at = find(texts[0], stop, end)
+                continue
+            for number, text in enumerate(texts):
+                if 0 <= upcoming[number] < stop:
+                    upcoming[number] = find(text, stop, end)
+            at = _first(upcoming)
+        self.count += count
+        self._keep(block, hits, end)
+
+    def _keep(self, block: bytearray, hits: Iterable[int], end: int) -> None:
+        """Remember the lines that hold these places."""
+        for at in hits:
+            begin = block.rfind(b"\n", 0, at) + 1
+            stop = block.find(b"\n", at, min(end, begin + CLIP))
+            line = bytes(block[begin : stop if stop >= 0 else min(end, begin + CLIP)])
+            self.last.append(line[:-1] if line.endswith(b"\r") else line)
 
     def look_at_piece(self, piece: bytes) -> None:
         """Search a piece of a line that is longer than a block."""
-        if not self.hit_in_long_line and (self._everything or self._matches(piece)):
+        if not self.hit_in_long_line and (self._everything or self._matches_line(piece)):
             self.hit_in_long_line = True
 
     def end_long_line(self, head: bytes) -> None:
@@ -108,6 +133,10 @@ class Search:
             self.count += 1
             self.last.append(head[:CLIP])
         self.hit_in_long_line = False
+
+
+def _first(places: list[int]) -> int:
+    return min((place for place in places if place >= 0), default=-1)
 
 
 class _Reader:
@@ -130,9 +159,10 @@ class _Reader:
                 self._on_search(number)
                 yield search, begin
 
-    def lines(self, block: bytes, offset: int) -> None:
-        for search, begin in self._due(offset, len(block)):
-            search.scan(block, begin)
+    def lines(self, block: bytearray, end: int, offset: int) -> None:
+        """Whole lines: the first 'end' bytes of the block, which lie at 'offset' in the log."""
+        for search, begin in self._due(offset, end):
+            search.scan(block, begin, end)
 
     def piece(self, piece: bytes, offset: int) -> None:
         """A part of a line that is longer than a block; its first part is what people will see."""
@@ -160,32 +190,41 @@ def scan(
     less than `size` when the file was cut meanwhile.
     """
     reader = _Reader(searches, on_search)
-    carry = b""
-    place = base
+    # One buffer for all: what is left of the last block moves to its front. Fresh memory for each block would cost
+    # more than searching it.
+    buffer = bytearray(BLOCK)
+    window = memoryview(buffer)
+    kept, place = 0, base
     while size is None or place < size:
-        data = stream.read(BLOCK if size is None else min(BLOCK, size - place))
-        if not data:
+        room = BLOCK - kept if size is None else min(BLOCK - kept, size - place)
+        got = stream.readinto(window[kept : kept + room])  # type: ignore[attr-defined]
+        if not got:
             break
-        place += len(data)
-        if carry:
-            data = carry + data
+        place += got
+        filled = kept + got
         if reader.in_long_line:
-            end = data.find(b"\n")
-            reader.piece(data[:end] if end >= 0 else data, place - len(data))
+            end = buffer.find(b"\n", 0, filled)
+            reader.piece(bytes(buffer[: end if end >= 0 else filled]), place - filled)
             if end < 0:
-                carry = data[-OVERLAP:]
+                kept = _move(buffer, max(0, filled - OVERLAP), filled)
                 continue
             reader.end_long_line()
-            data = data[end + 1 :]
-        end = data.rfind(b"\n") + 1
-        block, carry = data[:end], data[end:]
-        if block:
-            reader.lines(block, place - len(data))
-        if len(carry) >= BLOCK:
-            reader.piece(carry, place - len(carry))
-            carry = carry[-OVERLAP:]
+            filled = _move(buffer, end + 1, filled)
+        end = buffer.rfind(b"\n", 0, filled) + 1
+        if end:
+            reader.lines(buffer, end, place - filled)
+        elif filled == BLOCK:
+            reader.piece(bytes(buffer), place - filled)
+            end = filled - OVERLAP
+        kept = _move(buffer, end, filled)
     if reader.in_long_line:
         reader.end_long_line()
-    elif carry:
-        reader.lines(carry, place - len(carry))
+    elif kept:
+        reader.lines(buffer, kept, place - kept)
     return place
+
+
+def _move(buffer: bytearray, begin: int, end: int) -> int:
+    """Bring a part of the buffer to its front; its length."""
+    buffer[: end - begin] = buffer[begin:end]
+    return end - begin
