@@ -1,0 +1,284 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The document of a run: what every host returned, judged and sorted. No file, no clock, no ansible.
+
+A host's value is what `register` left: a checklist result, an unreachable or a failed task, or nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status, summarise, worst
+from ansible_collections.day2.ops.plugins.plugin_utils.report.text import one_line, plain
+
+SCHEMA_VERSION = "1.0"
+EVIDENCE_LINES = 20
+FINDINGS = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING)
+RANK = {status: place for place, status in enumerate(Status)}
+
+# What ssh and ansible say around the one thing that a person wants to know.
+_NOISE = re.compile(r"^(Task failed: |Failed to connect to the host via \w+: |ssh: )+")
+_KNOWN_HOSTS = re.compile(r"Warning: Permanently added .*? known hosts\.")
+
+_DIGITS = re.compile(r"(\d+)")
+_LONGEST_RUN = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known before any host is looked at. `fail_on` is never, critical or warning."""
+
+    run_id: str
+    title: str
+    system: str = ""
+    cadence: str | None = None
+    fail_on: str = "critical"
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class HostReport:
+    """One host. `refused` says why its checklist did not run; `duration` is in seconds."""
+
+    host: str
+    results: list[Result]
+    duration: float = 0.0
+    reachable: bool = True
+    refused: str | None = None
+    summary: dict[str, int] = field(init=False)
+    status: Status = field(init=False)
+    message: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.summary = summarise(result.status for result in self.results)
+        self.status = worst(result.status for result in self.results)
+        self.results.sort(key=lambda result: RANK[result.status])
+        if not self.reachable or self.refused is not None:
+            self.message = self.results[0].message
+        else:
+            self.message = count_words(self.summary) or "no check"
+
+    @property
+    def findings(self) -> int:
+        return sum(self.summary[status.value] for status in FINDINGS)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "host": self.host,
+            "reachable": self.reachable,
+            "status": self.status.value,
+            "summary": self.summary,
+            "duration": self.duration,
+            "message": self.message,
+            "results": [result.to_dict() for result in self.results],
+        }
+
+
+@dataclass
+class Report:
+    """All hosts of a run, worst first. Times are aware, in UTC."""
+
+    run: Run
+    hosts: list[HostReport]
+    started: datetime
+    finished: datetime
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    summary: dict[str, int] = field(init=False)
+    status: Status = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hosts.sort(key=_host_order)
+        self.summary = {status: sum(host.summary[status] for host in self.hosts) for status in summarise([])}
+        self.status = worst(host.status for host in self.hosts)
+
+    @property
+    def duration(self) -> float:
+        return round((self.finished - self.started).total_seconds(), 3)
+
+    @property
+    def refused(self) -> dict[str, str]:
+        return {host.host: host.refused for host in self.hosts if host.refused is not None}
+
+    @property
+    def failing(self) -> bool:
+        """A host whose checklist did not run fails the run even with `never`: nobody looked at it."""
+        alarming = {"never": (), "critical": FINDINGS[:2], "warning": FINDINGS}[self.run.fail_on]
+        return bool(self.refused) or any(self.summary[status.value] for status in alarming)
+
+    def head(self) -> dict[str, Any]:
+        """Everything but the hosts, in the order of the schema."""
+        run = self.run
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "run_id": run.run_id,
+            "title": run.title,
+            "system": run.system,
+            "cadence": run.cadence,
+            "started": rfc3339(self.started),
+            "finished": rfc3339(self.finished),
+            "duration": self.duration,
+            "status": self.status.value,
+            "fail_on": run.fail_on,
+            "summary": self.summary,
+            "versions": dict(run.versions),
+        }
+
+
+def build(run: Run, values: Iterable[tuple[str, object]], now: datetime) -> Report:
+    """The report of pairs of a host and its value; None is a host where no checklist ran."""
+    hosts = [read_host(name, value, now) for name, value in values]
+    return Report(run, hosts, _started(hosts, now), now)
+
+
+def read_host(name: str, value: object, now: datetime) -> HostReport:
+    host = plain(name)
+    if not isinstance(value, Mapping) or value.get("skipped"):
+        return _without_checklist(host, Status.UNKNOWN, "no checklist ran on this host", now)
+    if value.get("unreachable"):
+        row = _synthetic("reachable", Status.CRITICAL, _why_unreachable(value), now)
+        return HostReport(host, [row], reachable=False)
+    if value.get("failed"):
+        message = one_line(plain(value.get("msg") or "")) or "the checklist failed and did not say why"
+        return _without_checklist(host, Status.UNKNOWN, message, now, refused=message)
+    rows = value.get("results")
+    if not isinstance(rows, (list, tuple)):
+        return _without_checklist(host, Status.UNKNOWN, "what this host returned is not a checklist's result", now)
+    return HostReport(host, [_read_row(row, now) for row in rows], duration=_seconds(value.get("duration")))
+
+
+def _without_checklist(
+    host: str, status: Status, message: str, now: datetime, refused: str | None = None
+) -> HostReport:
+    return HostReport(host, [_synthetic("checklist", status, message, now)], refused=refused)
+
+
+def _synthetic(check: str, status: Status, message: str, now: datetime) -> Result:
+    title, probe = {
+        "reachable": ("Host is reachable", "connection"),
+        "checklist": ("Checklist ran", "checklist"),
+    }[check]
+    return Result(check, title, probe, status, None, None, message, None, None, [], [], rfc3339(now), 0.0)
+
+
+def _why_unreachable(value: Mapping[Any, Any]) -> str:
+    said = _KNOWN_HOSTS.sub("", plain(value.get("msg") or ""))
+    reason = _NOISE.sub("", one_line(said)).rstrip(".")
+    return f"cannot be reached: {reason}" if reason else "cannot be reached"
+
+
+def _read_row(raw: object, now: datetime) -> Result:
+    if not isinstance(raw, Mapping):
+        return _synthetic("checklist", Status.UNKNOWN, "an entry of the result is not a check", now)
+    check = plain(raw.get("id") or "unnamed")
+    message = plain(raw.get("message") or "")
+    try:
+        status = Status(raw.get("status"))
+    except ValueError:
+        status, message = Status.UNKNOWN, f"the check returned no known status. {message}".strip()
+    unit = raw.get("unit")
+    return Result(
+        id=check,
+        title=plain(raw.get("title") or check),
+        probe=plain(raw.get("probe") or ""),
+        status=status,
+        value=_value(raw.get("value")),
+        unit=plain(unit) if unit else None,
+        message=message,
+        warning=_threshold(raw.get("warning")),
+        critical=_threshold(raw.get("critical")),
+        evidence=_texts(raw.get("evidence"))[:EVIDENCE_LINES],
+        ref=_texts(raw.get("ref")),
+        started=plain(raw.get("started") or rfc3339(now)),
+        duration=_seconds(raw.get("duration")),
+    )
+
+
+def _value(raw: object) -> float | int | str | bool | None:
+    if raw is None or isinstance(raw, bool):
+        return raw
+    if isinstance(raw, int):
+        return int(raw)
+    if isinstance(raw, float):
+        # JSON has no NaN and no infinity
+        return float(raw) if math.isfinite(raw) else None
+    return plain(raw)
+
+
+def _threshold(raw: object) -> str | list[str] | None:
+    if raw is None:
+        return None
+    return _texts(raw) if isinstance(raw, (list, tuple)) else plain(raw)
+
+
+def _texts(raw: object) -> list[str]:
+    if raw is None:
+        return []
+    return [plain(entry) for entry in raw] if isinstance(raw, (list, tuple)) else [plain(raw)]
+
+
+def _seconds(raw: object) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not math.isfinite(raw):
+        return 0.0
+    return max(0.0, float(raw))
+
+
+def _host_order(host: HostReport) -> tuple[Any, ...]:
+    counts = tuple(-host.summary[status.value] for status in FINDINGS)
+    return RANK[host.status], host.reachable, counts, natural(host.host)
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A sort key that puts web2 before web10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(name)]
+
+
+def _started(hosts: Iterable[HostReport], now: datetime) -> datetime:
+    """The first check's start. A host whose clock is off must not date the run."""
+    starts = (parse_time(row.started) for host in hosts for row in host.results)
+    return min((start for start in starts if start and now - _LONGEST_RUN <= start <= now), default=now)
+
+
+def parse_time(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def rfc3339(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def count_words(summary: Mapping[str, int], statuses: Iterable[Status] = Status) -> str:
+    """`2 critical, 1 unknown, 20 ok`: what there is, worst first."""
+    return ", ".join(f"{summary[status.value]} {status.value}" for status in statuses if summary[status.value])
+
+
+def hosts_word(number: int) -> str:
+    return f"{number} host" if number == 1 else f"{number} hosts"
+
+
+def verdict(report: Report) -> str:
+    """The run in one sentence, without a full stop."""
+    total = len(report.hosts)
+    found = count_words(report.summary, FINDINGS)
+    if found:
+        concerned = sum(1 for host in report.hosts if host.findings)
+        sentence = f"{found} on {concerned} of {hosts_word(total)}"
+    else:
+        sentence = f"no findings: {count_words(report.summary) or 'no check'} on {hosts_word(total)}"
+    unreachable = sum(1 for host in report.hosts if not host.reachable)
+    if unreachable:
+        sentence += f" ({unreachable} unreachable)"
+    if report.refused:
+        sentence += f"; the checklist did not run on {hosts_word(len(report.refused))}"
+    return sentence

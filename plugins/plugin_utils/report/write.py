@@ -1,0 +1,130 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Put a report in its place: the whole directory of a run appears at once, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.plugin_utils.report import html, json, junit, prometheus
+from ansible_collections.day2.ops.plugins.plugin_utils.report.document import Report
+
+FILES: Mapping[str, tuple[str, Callable[[Report], str]]] = {
+    "json": ("report.json", json.render),
+    "html": ("report.html", html.render),
+    "junit": ("report.xml", junit.render),
+    "prometheus": ("report.prom", prometheus.render),
+}
+LATEST = "latest"
+_PARTIAL = ".partial-"
+# A report takes seconds to write: what is older than this was left by a run that was killed.
+_ABANDONED_SECONDS = 3600.0
+_DIRECTORY_MODE = 0o750
+_FILE_MODE = 0o640
+
+
+class ReportError(Day2Error):
+    """The report could not be written."""
+
+
+def new_run_id(now: datetime) -> str:
+    """Sorts by time; the random part keeps two runs of one second apart."""
+    return f"{now.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def paths(directory: Path, run_id: str) -> dict[str, str]:
+    return {kind: str(directory / run_id / name) for kind, (name, _render) in FILES.items()}
+
+
+def write(report: Report, directory: Path) -> dict[str, str]:
+    """Render and write all files of the report; returns their paths by kind."""
+    run_id = report.run.run_id
+    final = directory / run_id
+    try:
+        directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        if final.exists():
+            raise ReportError(f"there is a report of run {run_id} in {directory} already: leave run_id out, or choose another")
+        _remove_abandoned(directory)
+        partial = directory / f"{_PARTIAL}{run_id}-{secrets.token_hex(4)}"
+        partial.mkdir()
+        try:
+            _fill(partial, report)
+            os.rename(partial, final)
+        except BaseException:
+            _discard(partial)
+            raise
+        _sync_directory(directory)
+        _point_latest(directory, run_id)
+    except OSError as error:
+        raise ReportError(
+            f"the report cannot be written to {directory}: {error.strerror or error}. "
+            "Set day2_report_dir to a directory that the user running ansible on the controller can write."
+        ) from error
+    return paths(directory, run_id)
+
+
+def _discard(path: Path) -> None:
+    # What resists is hidden, harmless and tried again by the next run.
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path)
+
+
+def _fill(partial: Path, report: Report) -> None:
+    for name, render in FILES.values():
+        _write_file(partial / name, render(report))
+    partial.chmod(_DIRECTORY_MODE)
+    _sync_directory(partial)
+
+
+def _write_file(path: Path, content: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        # the umask may have taken more away
+        os.fchmod(descriptor, _FILE_MODE)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _point_latest(directory: Path, run_id: str) -> None:
+    link = directory / f"{_PARTIAL}{LATEST}-{secrets.token_hex(4)}"
+    link.symlink_to(run_id)
+    try:
+        os.replace(link, directory / LATEST)
+    except OSError:
+        link.unlink()
+        raise
+    _sync_directory(directory)
+
+
+def _remove_abandoned(directory: Path) -> None:
+    now = time.time()
+    for path in directory.glob(f"{_PARTIAL}*"):
+        try:
+            abandoned = now - path.lstat().st_mtime > _ABANDONED_SECONDS
+        except FileNotFoundError:
+            continue  # another run's, finished in between
+        if not abandoned:
+            continue
+        if path.is_symlink():
+            path.unlink(missing_ok=True)
+        else:
+            _discard(path)

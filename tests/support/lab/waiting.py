@@ -1,0 +1,30 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waiting is a predicate and a limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class WaitTimeout(Exception):
+    """The limit passed; the message carries the last state seen."""
+
+
+def wait_for(
+    state: Callable[[], T], until: Callable[[T], bool], limit: float, what: str, pause: float = 0.1
+) -> T:
+    """Ask for the state until it satisfies, for at most `limit` seconds; return the state."""
+    end = time.monotonic() + limit
+    while True:
+        seen = state()
+        if until(seen):
+            return seen
+        if time.monotonic() >= end:
+            raise WaitTimeout(f"{what}: not within {limit:g} s, last seen: {seen}")
+        time.sleep(pause)
