@@ -136,8 +136,8 @@ results:
     title: {description: The check's title., type: str, sample: Root file system}
     probe: {description: The probe that answered., type: str, sample: disk}
     status: {description: 'V(ok), V(warning), V(critical), V(unknown) or V(skipped).', type: str, sample: warning}
-    value: {description: The value - a number, a word, or null when there is none., type: raw, sample: 84.2}
-    unit: {description: The unit of the value, or null., type: str, sample: '%'}
+    value: {description: 'The value - a number, a word, or null when there is none.', type: raw, sample: 84.2}
+    unit: {description: 'The unit of the value, or null.', type: str, sample: '%'}
     message: {description: A sentence for an operator., type: str, sample: '84.2 % of / used, warning above 80 %'}
     warning: {description: The check's C(warning) as given., type: raw, sample: '> 80%'}
     critical: {description: The check's C(critical) as given., type: raw, sample: '> 90%'}

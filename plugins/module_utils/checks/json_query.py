@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -71,7 +72,7 @@ def select(document: Any, query: str) -> Value:
             return float(found) if re.search(r"[.eE]", found) else int(found)
         except ValueError:
             return found
-    if isinstance(found, float) and found != found:
+    if isinstance(found, float) and math.isnan(found):
         raise Undetermined(f"'{query}' is not a number (NaN)")
     value: Value = found
     return value

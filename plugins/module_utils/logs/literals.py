@@ -114,7 +114,7 @@ def _is_plain(sequence: Sequence[Any]) -> bool:
         _group, added, removed, inner = argument
         return not added and not removed and _is_plain(list(inner))
     if operation is _sre.BRANCH:
-        return all(all(part is _sre.LITERAL for part, _ in branch) for branch in argument[1])
+        return all(all(part is _sre.LITERAL for part, _value in branch) for branch in argument[1])
     return False
 
 
