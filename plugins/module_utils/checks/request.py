@@ -132,11 +132,11 @@ def _read_arguments(spec: ProbeSpec, entry: Mapping[str, Any], faults: _Faults) 
             args[name] = argument.read(value)
         except ArgumentError as exc:
             faults.add(name, "cannot be read" if argument.secret else exc)
-    _check_combination(spec, args, faults)
+    _check_combination(spec, args, entry.get("metric"), faults)
     return args
 
 
-def _check_combination(spec: ProbeSpec, args: dict[str, Any], faults: _Faults) -> None:
+def _check_combination(spec: ProbeSpec, args: dict[str, Any], metric: str | None, faults: _Faults) -> None:
     given = [name for name in spec.one_of if args.get(name) is not None]
     if spec.one_of and len(given) != 1:
         names = " or ".join(f"'{name}'" for name in spec.one_of)
@@ -146,7 +146,7 @@ def _check_combination(spec: ProbeSpec, args: dict[str, Any], faults: _Faults) -
             faults.add(second, f"does not go with '{first}'")
     if spec.validate is not None:
         try:
-            spec.validate(args)
+            spec.validate(args, metric)
         except FieldError as exc:
             faults.add(exc.field, exc)
 

@@ -65,7 +65,8 @@ class ProbeSpec:
     one_of: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
     exclusive: tuple[tuple[str, str], ...] = ()
-    validate: Callable[[dict[str, Any]], None] | None = None
+    # Given the typed arguments and the metric that the check names, if any; raises FieldError.
+    validate: Callable[[dict[str, Any], str | None], None] | None = None
     choose_metric: Callable[[dict[str, Any]], str] | None = None
 
 

@@ -40,8 +40,11 @@ _PERF_UNITS = {
 }
 
 
-def _validate(args: dict[str, Any]) -> None:
+def _validate(args: dict[str, Any], metric: str | None) -> None:
     form = args["format"]
+    own = _choose_metric(args)
+    if metric is not None and form != "nagios" and metric != own:
+        raise FieldError("metric", f"'{metric}' does not go with format '{form}', whose value is '{own}'")
     for field, owner in (("pattern", "regex"), ("query", "json")):
         if form == owner and args[field] is None:
             raise FieldError(field, f"is missing; format '{form}' needs it")

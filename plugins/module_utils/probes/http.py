@@ -32,7 +32,9 @@ from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermine
 _MAX_BODY = 16 << 20
 
 
-def _validate(args: dict[str, Any]) -> None:
+def _validate(args: dict[str, Any], metric: str | None) -> None:
+    if metric == "query" and args["query"] is None:
+        raise FieldError("query", "is missing; metric 'query' needs it")
     url = args["url"] or ""
     if not re.match(r"https?://[^/\s]", url, re.IGNORECASE) or re.search(r"\s", url):
         raise FieldError("url", "is no http:// or https:// address")

@@ -26,7 +26,7 @@ from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progr
 _JOURNALS = ("/var/log/journal/*/*.journal", "/run/log/journal/*/*.journal")
 
 
-def _validate(args: dict[str, Any]) -> None:
+def _validate(args: dict[str, Any], _metric: str | None) -> None:
     if args["unit"] is not None and args["unit"].startswith("-"):
         raise FieldError("unit", "is no unit")
 
@@ -147,13 +147,12 @@ def observe(reading: Reading, check: Check) -> Observation:
     if check.index in reading.undated:
         raise Undetermined(f"{reading.origin}: no line shows a time that can be read, 'since' cannot be answered")
     search = reading.searches[check.index]
-    matching = f"match '{args['pattern']}'" if args["pattern"] is not None else "are there"
-    stretch = ""
-    if args["last_lines"] is not None:
-        stretch = f" among the last {args['last_lines']}"
-    if args["since"] is not None:
-        stretch += f" in the last {format_duration(args['since'])}"
-    text = f"{search.count} lines{stretch} of {reading.origin} {matching}{reading.note}"
+    word = "line" if search.count == 1 else "lines"
+    what = f"matching {word}" if args["pattern"] is not None else word
+    limits = [f"last {args['last_lines']} lines"] if args["last_lines"] is not None else []
+    limits += [f"last {format_duration(args['since'])}"] if args["since"] is not None else []
+    stretch = f" ({', '.join(limits)})" if limits else ""
+    text = f"{search.count} {what} in {reading.origin}{stretch}{reading.note}"
     return Observation(search.count, text, evidence=_evidence(search))
 
 

@@ -23,7 +23,9 @@ _READS = re.compile(r"\s*\(*\s*(select|with|values|table|show)\b", re.IGNORECASE
 _MISSING = "psycopg2 is not installed for {python}: install python3-psycopg2 (Debian, RHEL) or psycopg2-binary (pip)"
 
 
-def _validate(args: dict[str, Any]) -> None:
+def _validate(args: dict[str, Any], metric: str | None) -> None:
+    if metric == "query" and args["query"] is None:
+        raise FieldError("query", "is missing; metric 'query' needs it")
     if args["service"] is not None and args["host"] is not None:
         raise FieldError("host", "does not go with 'service', which names the host")
     query = args["query"]
