@@ -14,7 +14,7 @@ from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermine
 
 SPEC = ProbeSpec(
     doc="CPU time of all processors, sampled over a short interval.",
-    arguments={"interval": Argument("duration", "How long to sample.", default=0.5)},
+    arguments={"interval": Argument("duration", "Seconds to sample.", default=0.25)},
     metrics={
         "used_percent": Metric("Time in which the processors were neither idle nor waiting for disks.", "%"),
         "iowait_percent": Metric("Time in which they waited for disks.", "%"),
