@@ -52,10 +52,10 @@ def parse_checks(raw: Sequence[object], find_spec: FindSpec, probes: Sequence[st
             continue
         name = entry.get("id")
         faults.check = f"check '{name}'" if name not in (None, "") else f"check {index + 1}"
-        if name in seen and name not in (None, ""):
-            faults.add("id", f"is also the id of check {seen[name] + 1}")
-        if isinstance(name, (str, int)):
-            seen.setdefault(name, index)  # type: ignore[arg-type]
+        if name not in (None, ""):
+            first = seen.setdefault(str(name), index)
+            if first != index:
+                faults.add("id", f"is also the id of check {first + 1}")
         check = _parse_check(index, entry, find_spec, probes, timeout, faults)
         if check is not None:
             checks.append(check)
