@@ -64,7 +64,8 @@ def _table(head: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def _argument(name: str, argument: Argument) -> list[str]:
-    default = "required" if argument.required else "" if argument.default is None else f"`{_plain(argument.default)}`"
+    default = "" if argument.default is None else f"`{_plain(argument.default)}`"
+    default = "required" if argument.required else default
     choices = f" One of {', '.join(f'`{choice}`' for choice in argument.choices)}." if argument.choices else ""
     secret = " Kept secret." if argument.secret else ""
     return [f"`{name}`", argument.kind, default, argument.doc + choices + secret]

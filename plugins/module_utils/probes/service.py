@@ -121,7 +121,7 @@ def _words(state: str, fields: dict[str, str]) -> str:
     words = state if sub in ("", state) else f"{state} ({sub})"
     if state == "failed" and result not in ("success", ""):
         code = fields.get("ExecMainStatus", "")
-        words += f", {result}" + (f" {code}" if result == "exit-code" and code else "")
+        words += f" ({result}{' ' + code if result == 'exit-code' and code else ''})"
     return words
 
 

@@ -65,6 +65,11 @@ def _hash(content: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
+def _refs(refs: list[str]) -> str:
+    """Each id whole: a hyphen is no place to break a line."""
+    return f'<span class="ref">{", ".join(f"<span>{_text(ref)}</span>" for ref in refs)}</span>' if refs else ""
+
+
 def _word(status: Status) -> str:
     return f'<b class="s {status.value}">{status.value}</b>'
 
@@ -98,20 +103,21 @@ def _first(page: Page) -> str:
     items = "".join(_finding(page.report, finding) for finding in page.findings[:_FIRST_FINDINGS])
     left = len(page.findings) - _FIRST_FINDINGS
     rest = f'<p class="note">{left} more below, host by host.</p>' if left > 0 else ""
-    return f'<section aria-labelledby="first"><h2 id="first">Look at first</h2><ol class="first">{items}</ol>{rest}</section>'
+    title = '<h2 id="first">Look at first</h2>'
+    return f'<section aria-labelledby="first">{title}<ol class="first">{items}</ol>{rest}</section>'
 
 
 def _finding(report: Report, finding: findings.Finding) -> str:
     places = [
-        f'<a href="#h{host}r{row}">{_text(report.hosts[host].host)}</a>'
-        for host, row in finding.places[:_NAMED_HOSTS]
+        f'<a href="#h{host}r{row}">{_text(report.hosts[host].host)}</a>' for host, row in finding.places[:_NAMED_HOSTS]
     ]
     left = len(finding.places) - _NAMED_HOSTS
     more = f" and {left} more" if left > 0 else ""
     example = "e.g. " if len({report.hosts[h].results[r].message for h, r in finding.places}) > 1 else ""
-    ref = f'<span class="ref">{_text(", ".join(finding.first.ref))}</span>' if finding.first.ref else ""
+    ref = _refs(finding.first.ref)
     return (
-        f'<li class="{finding.status.value}">{_word(finding.status)}<div><strong>{_text(finding.first.title)}</strong> {ref}'
+        f'<li class="{finding.status.value}">{_word(finding.status)}'
+        f"<div><strong>{_text(finding.first.title)}</strong> {ref}"
         f'<span class="m">{example}{_text(finding.first.message)}</span></div>'
         f'<span class="where">{", ".join(places)}{more}</span></li>'
     )
@@ -189,9 +195,10 @@ def _host(number: int, host: HostReport, alone: bool) -> str:
 def _row(place: str, row: Result) -> str:
     # 50,000 of these: every element counts, so the cells have no wrappers
     status = row.status.value
-    ref = f'<span class="ref">{_text(", ".join(row.ref))}</span>' if row.ref else "<i></i>"
+    ref = _refs(row.ref) or "<i></i>"
+    told = " told" if row.evidence else ""
     return (
-        f'<details class="row {status}{" told" if row.evidence else ""}" id="{place}"><summary><b class="s {status}">{status}</b>{ref}'
+        f'<details class="row {status}{told}" id="{place}"><summary><b class="s {status}">{status}</b>{ref}'
         f'<span class="t">{_text(row.title)}</span><span class="v">{_text(value_text(row))}</span>'
         f'<span class="m">{_text(row.message)}</span></summary><div class="more">{_evidence(row)}'
         f"<p>{''.join(_facts(row))}</p></div></details>"
@@ -216,10 +223,12 @@ def _facts(row: Result) -> Iterator[str]:
 def _footer(page: Page) -> str:
     run = page.report.run
     made = ", ".join(f"{_text(name)} {_text(version)}" for name, version in run.versions.items())
+    times = f"{_time(page.report.started)} to {_time(page.report.finished)}"
     return (
-        f"<footer><p>Run <code>{_text(run.run_id)}</code>, {_time(page.report.started)} to {_time(page.report.finished)}."
+        f"<footer><p>Run <code>{_text(run.run_id)}</code>, {times}."
         f" The run fails on: {run.fail_on}. Made by day2.ops ({made}). The same results for machines:"
-        ' <a href="report.json">JSON</a>, <a href="report.xml">JUnit</a>, <a href="report.prom">Prometheus</a>.</p></footer>'
+        ' <a href="report.json">JSON</a>, <a href="report.xml">JUnit</a>,'
+        ' <a href="report.prom">Prometheus</a>.</p></footer>'
     )
 
 
@@ -256,6 +265,5 @@ def render(report: Report) -> str:
     layout = "with-refs" if refs else "without-refs"
     body = "\n".join(section for section in (make(page) for make in _SECTIONS) if section)
     return (
-        f"{_head(report, style, script)}"
-        f'<body class="{layout}">\n{body}\n<script>{script}</script>\n</body>\n</html>\n'
+        f'{_head(report, style, script)}<body class="{layout}">\n{body}\n<script>{script}</script>\n</body>\n</html>\n'
     )

@@ -53,7 +53,9 @@ def write(report: Report, directory: Path) -> dict[str, str]:
     try:
         directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
         if final.exists():
-            raise ReportError(f"there is a report of run {run_id} in {directory} already: leave run_id out, or choose another")
+            raise ReportError(
+                f"there is a report of run {run_id} in {directory} already: leave run_id out, or choose another"
+            )
         _remove_abandoned(directory)
         partial = directory / f"{_PARTIAL}{run_id}-{secrets.token_hex(4)}"
         partial.mkdir()

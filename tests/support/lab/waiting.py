@@ -16,9 +16,7 @@ class WaitTimeout(Exception):
     """The limit passed; the message carries the last state seen."""
 
 
-def wait_for(
-    state: Callable[[], T], until: Callable[[T], bool], limit: float, what: str, pause: float = 0.1
-) -> T:
+def wait_for(state: Callable[[], T], until: Callable[[T], bool], limit: float, what: str, pause: float = 0.1) -> T:
     """Ask for the state until it satisfies, for at most `limit` seconds; return the state."""
     end = time.monotonic() + limit
     while True:

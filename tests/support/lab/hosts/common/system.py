@@ -33,9 +33,7 @@ def folder(path: str, mode: int = 0o755, owner: str = "root", group: str = "root
     shutil.chown(path, owner, group)
 
 
-def file(
-    path: str, content: str | bytes, mode: int = 0o644, owner: str = "root", group: str = "root"
-) -> bool:
+def file(path: str, content: str | bytes, mode: int = 0o644, owner: str = "root", group: str = "root") -> bool:
     """Write a file unless it is there with this content; say whether it was written."""
     target, data = Path(path), content.encode() if isinstance(content, str) else content
     changed = not target.exists() or target.read_bytes() != data

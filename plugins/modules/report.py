@@ -1,0 +1,140 @@
+#!/usr/bin/python
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: report
+short_description: Write the report over all hosts of a run
+version_added: 0.1.0
+author: The day2.ops maintainers (@day2-ops)
+description:
+  - Gathers what the hosts of the play registered from M(day2.ops.checklist) and writes one report of it on the
+    controller - C(report.json) for machines, C(report.html) for people, C(report.xml) (JUnit) for CI, and
+    C(report.prom) (Prometheus text) for monitoring. All are made from the same results.
+  - The files appear together in a directory named RV(run_id) within O(directory), or not at all; the link C(latest)
+    beside it then names them.
+  - Prints the checklist to the terminal, worst first.
+  - A host that could not be reached is a critical finding; one whose checklist was refused or did not run is unknown.
+options:
+  title:
+    description: What the report is of.
+    type: str
+    required: true
+  cadence:
+    description: The cadence of the checklist, such as V(daily).
+    type: str
+  system:
+    description: The system's name.
+    type: str
+    default: ''
+  directory:
+    description: Where reports go, on the controller. Made if it does not exist.
+    type: path
+    required: true
+  run_id:
+    description:
+      - The run's name - letters, digits and C(._-). The parts of a sliced run share it.
+      - Without it, one is made from the time and a random part.
+    type: str
+  variable:
+    description: The variable that the hosts registered.
+    type: str
+    default: day2_checklist
+  hosts:
+    description: The hosts of the run. Without it, all hosts of the play, also those that cannot be reached.
+    type: list
+    elements: str
+  fail_on:
+    description:
+      - What RV(failing) means. V(critical) includes unknown.
+      - A host whose checklist was refused or did not run is failing with V(never) too - nobody looked at it.
+    type: str
+    choices: [never, critical, warning]
+    default: critical
+attributes:
+  check_mode:
+    description: Prints the checklist and writes no file.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+  platform:
+    description: Runs on the controller, whatever the hosts are.
+    support: full
+    platforms: posix
+  action:
+    description: Runs on the controller.
+    support: full
+notes:
+  - Use it with C(run_once). It needs no connection to any host.
+  - The schema of C(report.json) is C(docs/report-schema.json) in the collection.
+seealso:
+  - module: day2.ops.checklist
+"""
+
+EXAMPLES = r"""
+- name: Answer the checks
+  hosts: all
+  gather_facts: false
+  ignore_unreachable: true
+  tasks:
+    - name: Look at the root file system
+      day2.ops.checklist:
+        checks:
+          - {id: root-disk, title: Root file system, probe: disk, path: /, critical: "> 90%"}
+      register: day2_checklist
+
+    - name: Write the report
+      day2.ops.report:
+        title: Disks
+        directory: ./day2-reports
+      run_once: true
+      register: day2_report
+
+    - name: Fail when something is critical or unknown
+      ansible.builtin.fail:
+        msg: "{{ day2_report.verdict }}"
+      when: day2_report.failing
+      run_once: true
+"""
+
+RETURN = r"""
+run_id:
+  description: The run's name.
+  returned: always
+  type: str
+  sample: 20260131T031500Z-4f2a9c
+status:
+  description: The worst status of all hosts.
+  returned: always
+  type: str
+  sample: critical
+summary:
+  description: How many results of all hosts have each status, zeros included.
+  returned: always
+  type: dict
+  sample: {ok: 38, warning: 1, critical: 1, unknown: 0, skipped: 2}
+paths:
+  description: Where the files are, by C(json), C(html), C(junit) and C(prometheus). In check mode, where they would be.
+  returned: always
+  type: dict
+  sample: {html: /srv/day2-reports/20260131T031500Z-4f2a9c/report.html}
+refused:
+  description: Why the checklist of a host did not run, by the host's name.
+  returned: always
+  type: dict
+  sample: {}
+failing:
+  description: Whether the run is as bad as O(fail_on) says, or a host was refused.
+  returned: always
+  type: bool
+  sample: true
+verdict:
+  description: The run in one sentence.
+  returned: always
+  type: str
+  sample: 1 critical on 1 of 3 hosts; see /srv/day2-reports/20260131T031500Z-4f2a9c/report.html
+"""
