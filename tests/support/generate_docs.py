@@ -46,9 +46,9 @@ A threshold is a quoted string, or a list of them of which any triggers: an oper
 | rate | `< 100/s`, `> 10MB/s` |
 | word | `!= active` |
 
-Units convert; one without a unit takes the value's. `critical` outranks `warning`. Without `critical` a probe's built-in
-expectation is critical (it is said with each probe below); `critical` of the check's own takes its place where both are
-about the same value. What cannot be determined is `unknown`.
+Units convert; one without a unit takes the value's. `critical` outranks `warning`. Without `critical` a built-in
+expectation of the probe is critical (said with each probe below); `critical` of the check's own takes its place where
+both are about the same value. What cannot be determined is `unknown`.
 
 """
 
@@ -64,7 +64,8 @@ def _table(head: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def _argument(name: str, argument: Argument) -> list[str]:
-    default = "" if argument.default is None else f"`{_plain(argument.default)}`"
+    shown = f"`{_plain(argument.default)}`"
+    default = "" if argument.default is None else shown
     default = "required" if argument.required else default
     choices = f" One of {', '.join(f'`{choice}`' for choice in argument.choices)}." if argument.choices else ""
     secret = " Kept secret." if argument.secret else ""

@@ -88,10 +88,8 @@ class Threshold:
 
 def _compare(symbol: str, number: float, limit: float) -> bool:
     # 0.3 s and 300 ms are the same limit, whatever the conversion's last bit says.
-    if symbol in ("==", "!=", ">=", "<=") and math.isclose(number, limit, rel_tol=1e-9, abs_tol=1e-12):
-        return symbol != "!="
-    if symbol in (">", "<") and math.isclose(number, limit, rel_tol=1e-12):
-        return False
+    if math.isclose(number, limit, rel_tol=1e-9, abs_tol=1e-12):
+        return symbol in ("==", ">=", "<=")
     return _OPERATORS[symbol](number, limit)
 
 

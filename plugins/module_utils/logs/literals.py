@@ -33,8 +33,8 @@ class Needles:
     """How a bytes pattern is searched.
 
     One of `texts` is in every match (empty: none is known). `exact`: a line that has one matches, and nothing else
-    does. `within_line`: no match can reach over a line break. `line_bound`: the expression asks for the ends of the
-    text or looks around, so lines have to be cut out for it.
+    does. `within_line`: every match has a width, and none can reach over a line break. `line_bound`: the expression
+    asks for the ends of the text or looks around, so lines have to be cut out for it.
     """
 
     texts: tuple[bytes, ...]
@@ -51,12 +51,17 @@ def find_needles(pattern: bytes) -> Needles:
     ignore_case = bool(flags & re.IGNORECASE)
     sequence = list(tree)
     texts = _of_sequence(sequence, ignore_case) or ()
+    if any(b"\n" in text for text in texts):
+        # No line holds one: such a pattern is left to the slow way, which knows.
+        texts = ()
     operations = list(_walk(sequence))
     return Needles(
         texts,
         ignore_case,
         exact=bool(texts) and _is_plain(sequence),
-        within_line=not any(_takes_newline(operation, argument, flags) for operation, argument in operations),
+        # An empty match has no place that belongs to one line only.
+        within_line=tree.getwidth()[0] > 0
+        and not any(_takes_newline(operation, argument, flags) for operation, argument in operations),
         line_bound=any(_is_line_bound(operation, argument) for operation, argument in operations),
     )
 

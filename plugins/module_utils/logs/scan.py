@@ -75,6 +75,10 @@ class Search:
 
     def _scan_block(self, block: bytearray, begin: int, end: int) -> None:
         """Let the expression itself run over many lines: it cannot match over their ends."""
+        if block.find(b"\r", begin, end) >= 0:
+            # The return before a line's end is not part of the line, which the expression cannot know.
+            self._scan_lines(block, begin, end)
+            return
         search = self._expression.search
         hits: deque[int] = deque(maxlen=KEEP)
         match = search(block, begin, end)
