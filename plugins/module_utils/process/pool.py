@@ -126,7 +126,7 @@ class _Worker:
 
     def receive(self) -> tuple[list[tuple[int, dict[str, Any]]], bool]:
         """Finished records, and whether the child has ended."""
-        records, ended = [], False
+        ended = False
         while True:
             try:
                 data = os.read(self.results, 65536)
@@ -137,12 +137,7 @@ class _Worker:
                 break
             self.buffer += data
         *lines, self.buffer = self.buffer.split(b"\n")
-        for line in lines:
-            item, record = json.loads(line)
-            if item is None:
-                self.items = []
-            else:
-                records.append((item, record))
+        records = [(item, record) for item, record in map(json.loads, lines)]
         return records, ended
 
     def limit(self, timeouts: Sequence[float]) -> float:
@@ -177,7 +172,7 @@ def _child(jobs: int, results: int, perform: Perform, progress: Progress) -> Non
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
 
-    def emit(item: int | None, record: dict[str, Any]) -> None:
+    def emit(item: int, record: dict[str, Any]) -> None:
         data = memoryview(json.dumps([item, record]).encode() + b"\n")
         while data:
             data = data[os.write(results, data) :]
@@ -188,7 +183,6 @@ def _child(jobs: int, results: int, perform: Perform, progress: Progress) -> Non
             # Should the parent die, nobody would kill this child: the kernel does.
             signal.setitimer(signal.ITIMER_REAL, budget + 5.0)
             perform(items, progress, emit)
-            emit(None, {})
     os._exit(0)
 
 
@@ -275,7 +269,8 @@ class Pool:
         for item, record in records:
             remaining = [each for each in remaining if each != item]
             self._outcomes[item] = Outcome("done", record.pop("started"), record.pop("duration"), record)
-        worker.items = remaining if worker.items else []
+        # With nothing left the child is free; what it still has to close, it closes before it takes the next group.
+        worker.items = remaining
         if ended:
             self._crashed(worker)
 

@@ -1,0 +1,136 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.day2.ops.plugins.action.checklist import part_secrets
+from ansible_collections.day2.ops.plugins.module_utils.errors import CheckError
+from ansible_collections.day2.ops.plugins.module_utils.probes import log
+from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist
+
+
+def one(check: dict[str, Any], **options: Any) -> dict[str, Any]:
+    (result,) = run_checklist([{"id": "a", "title": "A", **check}], **options)["results"]
+    assert isinstance(result, dict)
+    return result
+
+
+def test_results_keep_the_order_and_the_shape(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x")
+    checks = [
+        {"id": f"c{n}", "title": "T", "probe": "file", "path": str(tmp_path / "f"), "ref": "R"} for n in range(30)
+    ]
+    outcome = run_checklist(checks)
+    assert [result["id"] for result in outcome["results"]] == [check["id"] for check in checks]
+    assert outcome["summary"] == {"ok": 30, "warning": 0, "critical": 0, "unknown": 0, "skipped": 0}
+    assert outcome["status"] == "ok" and isinstance(outcome["duration"], float)
+    head = ["id", "title", "probe", "status", "value", "unit", "message", "warning", "critical"]
+    fields = [*head, "evidence", "ref", "started", "duration"]
+    assert list(outcome["results"][0]) == fields
+
+
+def test_nothing_runs_when_one_check_is_malformed(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    with pytest.raises(CheckError, match="'b'"):
+        run_checklist(
+            [
+                {"id": "a", "title": "A", "probe": "command", "argv": ["touch", str(trace)]},
+                {"id": "b", "title": "B", "probe": "disk"},
+            ]
+        )
+    assert not trace.exists()
+
+
+def test_disabled_checks_are_skipped() -> None:
+    result = one({"probe": "disk", "path": "/", "enabled": False})
+    assert (result["status"], result["message"]) == ("skipped", "disabled")
+
+
+def test_a_user_that_does_not_exist_is_unknown() -> None:
+    assert one({"probe": "disk", "path": "/", "run_as": "nobody-of-this-name"})["status"] == "unknown"
+
+
+def test_without_root_another_user_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    result = one({"probe": "disk", "path": "/", "run_as": "nobody"})
+    assert result["status"] == "skipped" and "needs root" in result["message"]
+
+
+def test_a_log_is_read_once_for_all_its_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, opened = tmp_path / "app.log", tmp_path / "opened"
+    path.write_text("ERROR a\nWARN b\n")
+    real = log.open_source
+
+    def counted(checks: Any, progress: Any) -> Any:
+        with opened.open("a") as trace:
+            trace.write("x")
+        return real(checks, progress)
+
+    monkeypatch.setattr(log, "open_source", counted)
+    patterns = ["ERROR", "WARN", "a|b", "nothing"]
+    checks = [{"id": p, "title": "T", "probe": "log", "path": str(path), "pattern": p} for p in patterns]
+    assert [result["value"] for result in run_checklist(checks)["results"]] == [1, 1, 2, 0]
+    assert opened.read_text() == "x"
+
+
+def test_a_probe_that_fails_by_itself_is_unknown_and_the_others_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ansible_collections.day2.ops.plugins.module_utils.probes import file
+
+    monkeypatch.setattr(file, "observe", lambda _source, _check: 1 / 0)
+    outcome = run_checklist(
+        [
+            {"id": "a", "title": "A", "probe": "file", "path": "/etc/passwd"},
+            {"id": "b", "title": "B", "probe": "disk", "path": "/"},
+        ]
+    )
+    assert [result["status"] for result in outcome["results"]] == ["unknown", "ok"]
+    assert "ZeroDivisionError" in outcome["results"][0]["message"]
+
+
+def test_secrets_are_used_and_not_shown(tmp_path: Path) -> None:
+    script = tmp_path / "say"
+    script.write_text('#!/bin/sh\necho "got $1"\nexit 1\n')
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    argv = [str(script), "--password=correct-horse"]
+    result = one({"probe": "command"}, secrets={0: {"argv": argv}})
+    assert "got" in str(result) and "correct-horse" not in str(result)
+
+
+def test_a_crash_of_the_probe_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ansible_collections.day2.ops.plugins.module_utils.probes import file
+
+    monkeypatch.setattr(file, "observe", lambda _source, _check: os._exit(1))
+    assert one({"probe": "file", "path": "/"})["status"] == "unknown"
+
+
+def test_answers_come_from_a_child_process() -> None:
+    result = one({"probe": "command", "argv": ["sh", "-c", "echo $PPID"], "format": "regex", "pattern": r"\d+"})
+    assert result["value"] != os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("check", "hidden"),
+    [
+        ({"id": "a", "password": "x"}, {"password": "x"}),
+        ({"id": "a", "headers": {"X-Key": "1"}}, {"headers": {"X-Key": "1"}}),
+        ({"id": "a", "url": "http://u:pw@host/"}, {"url": "http://u:pw@host/"}),
+        ({"id": "a", "argv": ["x", "--token", "abcdef"]}, {"argv": ["x", "--token", "abcdef"]}),
+        ({"id": "a", "path": "/etc/passwd", "password": None}, {}),
+    ],
+)
+def test_secrets_leave_the_checks(check: dict[str, Any], hidden: dict[str, Any]) -> None:
+    shown, secrets = part_secrets([check])
+    assert secrets == ({0: hidden} if hidden else {})
+    assert shown == [{name: value for name, value in check.items() if name not in hidden}]
+
+
+def test_what_is_no_list_of_mappings_is_left_to_the_module() -> None:
+    assert part_secrets("x") == ("x", {})
+    assert part_secrets([1]) == ([1], {})

@@ -1,0 +1,121 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Children that hang, crash or die cost their own check only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any, Callable, Sequence
+
+import pytest
+from ansible_collections.day2.ops.plugins.module_utils.process.pool import Emit, Group, Outcome, Pool, Progress
+
+Act = Callable[[int, Progress], None]
+
+
+class Work:
+    """Answers every item with its number, after doing what the test asks for."""
+
+    def __init__(self, on_open: Act | None = None, on_item: Act | None = None) -> None:
+        self.on_open, self.on_item = on_open, on_item
+        self.prepared: list[int] = []
+
+    def prepare(self, items: Sequence[int]) -> None:
+        self.prepared += items
+
+    def __call__(self, items: Sequence[int], progress: Progress, emit: Emit) -> None:
+        for item in items if self.on_open else ():
+            progress.enter(item)
+            self.on_open(item, progress)  # type: ignore[misc]
+        for item in items:
+            progress.start(item)
+            if self.on_item:
+                self.on_item(item, progress)
+            emit(item, {"started": 1.0, "duration": 0.0, "pid": os.getpid(), "home": os.environ.get("DAY2_WHO")})
+
+
+def run(
+    work: Work, groups: list[Group], timeouts: list[float], workers: int = 4, deadline: float = 20.0
+) -> dict[int, Outcome]:
+    return Pool(work, lambda user: os.environ.update(DAY2_WHO=user), timeouts, workers).run(groups, deadline)
+
+
+def hang_on(*items: int) -> Act:
+    return lambda item, _progress: time.sleep(60) if item in items else None
+
+
+def kinds(outcomes: dict[int, Outcome]) -> dict[int, str]:
+    return {item: outcome.kind for item, outcome in sorted(outcomes.items())}
+
+
+def test_many_items_share_few_children() -> None:
+    outcomes = run(Work(), [Group([item]) for item in range(1000)], [5.0] * 1000)
+    assert set(kinds(outcomes).values()) == {"done"} and len(outcomes) == 1000
+    assert len({outcome.record["pid"] for outcome in outcomes.values()}) <= 4
+
+
+def test_a_hanging_item_costs_its_own_time_only() -> None:
+    outcomes = run(Work(on_item=hang_on(1)), [Group([0, 1, 2]), Group([3])], [0.3] * 4)
+    assert kinds(outcomes) == {0: "done", 1: "timeout", 2: "done", 3: "done"}
+
+
+def test_who_hangs_while_a_source_is_read_is_blamed_and_the_others_are_asked_again() -> None:
+    outcomes = run(Work(on_open=hang_on(1)), [Group([0, 1, 2])], [0.4] * 3)
+    assert kinds(outcomes) == {0: "done", 1: "timeout", 2: "done"}
+
+
+def test_a_source_that_is_slow_as_a_whole_costs_all_who_have_no_more_time() -> None:
+    slow: Act = lambda _item, _progress: time.sleep(0.2)  # noqa: E731
+    outcomes = run(Work(on_open=slow), [Group([0, 1, 2, 3])], [0.5, 0.5, 0.5, 5.0])
+    assert kinds(outcomes) == {0: "timeout", 1: "timeout", 2: "timeout", 3: "done"}
+
+
+@pytest.mark.parametrize("end", [lambda: os._exit(3), lambda: os.kill(os.getpid(), signal.SIGKILL)])
+def test_a_crash_is_the_crashing_items_alone(end: Callable[[], None]) -> None:
+    outcomes = run(Work(on_item=lambda item, _progress: end() if item == 1 else None), [Group([0, 1, 2])], [5.0] * 3)
+    assert kinds(outcomes) == {0: "done", 1: "crashed", 2: "done"}
+
+
+def test_the_deadline_ends_everything() -> None:
+    begun = time.monotonic()
+    outcomes = run(
+        Work(on_item=hang_on(0, 1, 2)), [Group([item]) for item in range(4)], [50.0] * 4, workers=1, deadline=0.5
+    )
+    assert kinds(outcomes) == {0: "deadline", 1: "deadline", 2: "deadline", 3: "deadline"}
+    assert time.monotonic() - begun < 20
+
+
+def test_children_of_a_child_are_killed_too(tmp_path: Any) -> None:
+    def spawn(_item: int, _progress: Progress) -> None:
+        pid = os.fork()
+        if pid == 0:
+            time.sleep(60)
+            os._exit(0)
+        (tmp_path / "pid").write_text(str(pid))
+        time.sleep(60)
+
+    run(Work(on_item=spawn), [Group([0])], [0.4])
+    grandchild = int((tmp_path / "pid").read_text())
+    limit = time.monotonic() + 10
+    while time.monotonic() < limit and os.path.exists(f"/proc/{grandchild}"):
+        with open(f"/proc/{grandchild}/stat", encoding="ascii") as stat:
+            if stat.read().rpartition(")")[2].split()[0] == "Z":
+                return
+    assert not os.path.exists(f"/proc/{grandchild}")
+
+
+def test_another_user_has_a_child_of_its_own() -> None:
+    outcomes = run(
+        Work(), [Group([0]), Group([1], "alice"), Group([2], "bob"), Group([3], "alice")], [5.0] * 4, workers=2
+    )
+    assert [outcomes[item].record["home"] for item in range(4)] == [None, "alice", "bob", "alice"]
+
+
+def test_no_descriptor_is_left_open() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    run(Work(on_item=hang_on(1)), [Group([item]) for item in range(10)], [0.3] * 10)
+    assert len(os.listdir("/proc/self/fd")) == before
