@@ -2,86 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A lab host for the whole session, and how tests reach it with Ansible and without."""
+"""A lab host for the whole session."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-for _place in (ROOT / ".collections", ROOT / "tests" / "support"):
+_ROOT = Path(__file__).resolve().parents[2]
+for _place in (_ROOT / ".collections", _ROOT / "tests" / "support"):
     if str(_place) not in sys.path:
         sys.path.insert(0, str(_place))
 
 from lab.environment import Lab  # noqa: E402
-
-Checks = list[dict[str, Any]]
-
-
-class LabHost:
-    """A host of type options_engine."""
-
-    name = "options-engine-1"
-
-    def __init__(self, lab: Lab, workdir: Path) -> None:
-        self.lab, self.workdir = lab, workdir
-        self._calls = 0
-
-    def run(self, *argv: str, check: bool = True, text: str | None = None) -> str:
-        """What a program says in the host, past Ansible."""
-        command = [str(self.lab.podman.wrapper), "exec", "-i", self.lab.container(self.name), *argv]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-        assert not check or done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def sql(self, query: str, database: str = "options_engine") -> str:
-        return self.run("runuser", "-u", "postgres", "--", "psql", "-XAtq", "-d", database, "-c", query)
-
-    def playbook(self, name: str, *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
-        """Run a playbook (a file, or day2.ops.<name>) against the lab's inventory."""
-        extra = json.dumps({"day2_lab_dir": str(self.lab.folder), **variables})
-        inventory = [] if "-i" in options else ["-i", str(ROOT / "inventories" / "lab")]
-        return ansible(["ansible-playbook", name, *inventory, "-e", extra, *options])
-
-    def module(self, checks: Checks, *options: str, become_user: str | None = None, **call: Any) -> Any:
-        """The module's whole result for these checks (also a failed one)."""
-        self._calls += 1
-        play = self.workdir / f"call{self._calls}.json"
-        out = self.workdir / f"result{self._calls}.json"
-        become = {"become": True, "become_user": become_user} if become_user else {}
-        tasks: list[dict[str, Any]] = [
-            {"day2.ops.checklist": {"checks": checks, **call}, "register": "outcome", "failed_when": False, **become},
-            {
-                "ansible.builtin.copy": {"content": "{{ outcome | to_json }}", "dest": str(out), "mode": "0600"},
-                "delegate_to": "localhost",
-                "check_mode": False,
-                "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
-            },
-        ]
-        play.write_text(json.dumps([{"hosts": self.name, "gather_facts": False, "tasks": tasks}]))
-        done = self.playbook(str(play), *options)
-        assert done.returncode == 0, done.stdout + done.stderr
-        self.said = done.stdout + done.stderr
-        return json.loads(out.read_text())
-
-    def checks(self, *checks: dict[str, Any], **call: Any) -> dict[str, dict[str, Any]]:
-        """Results by id; title is filled in."""
-        outcome = self.module([{"title": check["id"], **check} for check in checks], **call)
-        assert "results" in outcome, outcome
-        return {result["id"]: result for result in outcome["results"]}
-
-
-def ansible(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    settings = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0", **environment}
-    return subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
+from lab_host import LabHost  # noqa: E402
 
 
 @pytest.fixture(scope="session")

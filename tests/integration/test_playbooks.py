@@ -1,0 +1,163 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The playbooks as a person runs them: exit status, report, hosts that are not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab_host import ansible
+
+DISK = {"id": "disk", "title": "Root file system", "probe": "disk", "path": "/"}
+FULL = {**DISK, "id": "full", "critical": "> 0%"}
+TIGHT = {**DISK, "id": "tight", "warning": "> 0%"}
+
+
+class Site:
+    """An inventory of hosts on this machine, and the report of a run over it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hosts: dict[str, dict[str, Any]] = {}
+
+    def host(self, name: str, **variables: Any) -> None:
+        python = "{{ ansible_playbook_python }}"
+        self.hosts[name] = {"ansible_connection": "local", "ansible_python_interpreter": python, **variables}
+
+    def gone(self, name: str) -> None:
+        """A host that refuses connections, on this machine's own address."""
+        address = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o ConnectTimeout=2"}
+        self.hosts[name] = {"day2_daily_checks": [DISK], **address}
+
+    def run(self, *options: str, playbook: str = "day2.ops.daily", **variables: Any) -> Any:
+        inventory = self.folder / "inventory.json"
+        inventory.write_text(json.dumps({"all": {"hosts": self.hosts}}))
+        reports = self.folder / "reports"
+        shutil.rmtree(reports, ignore_errors=True)
+        extra = json.dumps({"day2_report_dir": str(reports), **variables})
+        done = ansible(["ansible-playbook", playbook, "-i", str(inventory), "-e", extra, *options])
+        self.output = done.stdout + done.stderr
+        written = reports / "latest" / "report.json"
+        self.report = json.loads(written.read_text()) if written.exists() else None
+        return done.returncode
+
+    def results(self, host: str) -> dict[str, dict[str, Any]]:
+        (entry,) = [entry for entry in self.report["hosts"] if entry["host"] == host]
+        return {result["id"]: result for result in entry["results"]}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_the_daily_checklist_of_the_lab_host(lab_host: Any, tmp_path: Path) -> None:
+    done = lab_host.playbook("day2.ops.daily", day2_report_dir=str(tmp_path))
+    assert done.returncode == 2, done.stdout + done.stderr
+    report = json.loads((tmp_path / "latest" / "report.json").read_text())
+    results = {result["id"]: result for result in report["hosts"][0]["results"]}
+    assert results["unit-options-report"]["status"] == "critical"
+    assert lab_host.run("systemctl", "is-active", "options-report", check=False) == "failed"
+    assert {name for name, result in results.items() if result["status"] not in ("ok", "warning")} == {
+        "unit-options-report"
+    }
+    refs = {ref for result in results.values() for ref in result["ref"]}
+    assert refs >= {f"OE-D{n:02d}" for n in (1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 14)} | {"OE-A01", "OE-A02", "OE-A03"}
+    assert "options-report.service is failed" in done.stdout and "report.html" in done.stdout
+    password = lab_host.run("sh", "-c", "cut -d: -f5 /root/.pgpass | head -n 1")
+    assert len(password) > 8
+    for name in ("json", "html", "xml", "prom"):
+        assert password not in (tmp_path / "latest" / f"report.{name}").read_text()
+
+
+@pytest.mark.parametrize(
+    ("checks", "fail_on", "status"),
+    [
+        ([DISK], "warning", 0), ([TIGHT], "critical", 0), ([TIGHT], "warning", 2), ([FULL], "critical", 2),
+        ([FULL], "never", 0), ([{**DISK, "path": "/nowhere"}], "critical", 2), ([], "critical", 0),
+    ],
+)  # fmt: skip
+def test_the_exit_status(site: Site, checks: list[dict[str, Any]], fail_on: str, status: int) -> None:
+    site.host("a", day2_daily_checks=checks)
+    assert site.run(day2_fail_on=fail_on) == status, site.output
+
+
+def test_a_host_that_is_not_there_ends_nothing(site: Site) -> None:
+    site.host("a", day2_daily_checks=[DISK])
+    site.gone("b")
+    assert site.run() == 2, site.output
+    assert site.results("b")["reachable"]["status"] == "critical" and site.results("a")["disk"]["status"] == "ok"
+    assert site.run(day2_fail_on="never") == 0, site.output
+
+
+def test_a_run_without_any_reachable_host_is_reported(site: Site) -> None:
+    site.gone("a")
+    site.gone("b")
+    assert site.run() == 2, site.output
+    assert site.report["summary"]["critical"] == 2
+    assert site.run("--limit", "b", day2_fail_on="never") == 0, site.output
+    assert [host["host"] for host in site.report["hosts"]] == ["b"]
+
+
+def test_a_malformed_check_fails_the_run_and_the_others_are_reported(site: Site) -> None:
+    site.host("a", day2_daily_checks=[DISK])
+    site.host("b", day2_daily_checks=[{**DISK, "warning": "80"}])
+    assert site.run(day2_fail_on="never") == 2
+    assert "check 'disk', field 'warning'" in site.output
+    assert site.results("a")["disk"]["status"] == "ok" and site.results("b")["checklist"]["status"] == "unknown"
+
+
+def test_lists_of_groups_and_hosts_join(site: Site) -> None:
+    more = [{**DISK, "id": "host"}]
+    site.host("a", day2_daily_checks=[DISK], day2_daily_checks_host=more, day2_weekly_checks=[FULL])
+    assert site.run() == 0, site.output
+    assert set(site.results("a")) == {"disk", "host"}
+    assert site.run(playbook="day2.ops.weekly") == 2
+    assert set(site.results("a")) == {"full"} and site.report["cadence"] == "weekly"
+
+
+@pytest.mark.parametrize("cadence", ["monthly", "quarterly"])
+def test_the_other_cadences(site: Site, cadence: str) -> None:
+    site.host("a", **{f"day2_{cadence}_checks": [DISK]})
+    assert site.run(playbook=f"day2.ops.{cadence}") == 0, site.output
+    assert set(site.results("a")) == {"disk"}
+
+
+def test_check_mode_writes_no_report(site: Site) -> None:
+    site.host("a", day2_daily_checks=[FULL])
+    assert site.run("--check") == 2
+    assert site.report is None and "full" not in os.listdir(site.folder) and "CRITICAL" in site.output
+
+
+def test_steps_are_taken_only_when_asked_for(site: Site) -> None:
+    tasks = site.folder / "roles" / "mark" / "tasks"
+    tasks.mkdir(parents=True)
+    mark = site.folder / "mark"
+    (tasks / "touch.yml").write_text(json.dumps([{"ansible.builtin.file": {"path": str(mark), "state": "touch"}}]))
+    step = {"id": "mark", "role": str(tasks.parent), "entry_point": "touch"}
+    site.host("a", day2_daily_checks=[DISK], day2_daily_steps=[step])
+    assert site.run() == 0 and not mark.exists(), site.output
+    assert site.run(day2_steps=True) == 0 and mark.exists(), site.output
+
+
+def test_this_machine_without_root_and_without_configuration(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    for folder in (*tmp_path.parents[:2], tmp_path, home):
+        folder.chmod(0o777 if folder == home else 0o755)
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "ansible-playbook", "day2.ops.daily"]
+    options = ["-i", "inventories/localhost", "-e", f"day2_report_dir={home}/reports", "-e", "day2_fail_on=critical"]
+    done = ansible(
+        [*command, *options], HOME=str(home), ANSIBLE_HOME=str(home / "a"), ANSIBLE_REMOTE_TEMP=str(home / "t")
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((home / "reports" / "latest" / "report.json").read_text())
+    assert {result["id"] for result in report["hosts"][0]["results"]} >= {"cpu", "memory", "root-disk"}
+    assert (home / "reports").stat().st_uid == 65534
