@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.json_query import check_query, parse_json, select
@@ -107,6 +108,11 @@ def source_key(check: Check) -> object:
     return (*(check.args[name] for name in _SHARED), headers)
 
 
+def prepare() -> None:
+    """Load what every request needs, once for all children that are forked afterwards."""
+    import_module("urllib.request")
+
+
 def open_source(checks: list[Check], _progress: object) -> Answer:
     args = checks[0].args
     url, credentials = _split_credentials(args)
@@ -140,9 +146,24 @@ def open_source(checks: list[Check], _progress: object) -> Answer:
 
 
 def _opener(args: Any) -> Any:
-    import ssl
     import urllib.parse
     import urllib.request
+
+    handlers: list[Any] = []
+    special = args["ca_path"] or args["client_cert"] or not args["validate_certs"]
+    if special or args["url"].lower().startswith("https:"):
+        # Reading the system's certificates takes longer than most requests: only who needs them does.
+        handlers.append(urllib.request.HTTPSHandler(context=_context(args)))
+    if not args["follow_redirects"]:
+        handlers.append(_no_redirects())
+    if urllib.parse.urlsplit(args["url"]).hostname in ("localhost", "127.0.0.1", "::1"):
+        # A proxy knows another localhost than this one.
+        handlers.append(urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener(*handlers)
+
+
+def _context(args: Any) -> Any:
+    import ssl
 
     try:
         context = ssl.create_default_context(cafile=args["ca_path"])
@@ -154,13 +175,7 @@ def _opener(args: Any) -> Any:
     if not args["validate_certs"]:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    handlers: list[Any] = [urllib.request.HTTPSHandler(context=context)]
-    if not args["follow_redirects"]:
-        handlers.append(_no_redirects())
-    if urllib.parse.urlsplit(args["url"]).hostname in ("localhost", "127.0.0.1", "::1"):
-        # A proxy knows another localhost than this one.
-        handlers.append(urllib.request.ProxyHandler({}))
-    return urllib.request.build_opener(*handlers)
+    return context
 
 
 def _no_redirects() -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration, format_quantity
@@ -90,8 +91,9 @@ def source_key(check: Check) -> object:
 def prepare() -> None:
     """Import the driver while this process may still read it (before it becomes another user)."""
     try:
-        import psycopg2  # noqa: F401 - only to have it loaded
+        import_module("psycopg2")
     except ImportError:
+        # The check itself will say what to install.
         return
 
 

@@ -60,8 +60,10 @@ def run_checklist(
     ]
     hidden = [text for check in checks for text in _secret_values(check, secrets.get(check.index, {}))]
     settled = {check.index: early for check in checks for early in [_settle_early(check)] if early is not None}
+    groups = _group(check for check in checks if check.index not in settled)
+    _load_shared(groups, checks)
     pool = Pool(_Work(checks), become, [check.timeout for check in checks], workers)
-    outcomes = pool.run(_group(check for check in checks if check.index not in settled), deadline)
+    outcomes = pool.run(groups, deadline)
     results = [
         settled[check.index] if check.index in settled else _conclude(check, outcomes[check.index], deadline, hidden)
         for check in checks
@@ -109,6 +111,15 @@ def _group(checks: Any) -> list[Group]:
         user = check.run_as if os.geteuid() == 0 and check.run_as != "root" else None
         groups.setdefault((check.probe, key, user), Group([], user)).items.append(check.index)
     return list(groups.values())
+
+
+def _load_shared(groups: Sequence[Group], checks: Sequence[Check]) -> None:
+    """Load here, before the fork, what several children would each load for themselves."""
+    used = [checks[group.items[0]].probe for group in groups]
+    for probe in set(used):
+        module = registry.load(probe)
+        if used.count(probe) > 1 and hasattr(module, "prepare"):
+            module.prepare()
 
 
 class _Work:

@@ -137,7 +137,7 @@ class _Worker:
                 break
             self.buffer += data
         *lines, self.buffer = self.buffer.split(b"\n")
-        records = [(item, record) for item, record in map(json.loads, lines)]
+        records: list[tuple[int, dict[str, Any]]] = list(map(json.loads, lines))
         return records, ended
 
     def limit(self, timeouts: Sequence[float]) -> float:

@@ -111,7 +111,7 @@ class Lab:
 
     def _ensure_running(self, base: str, name: str, container: str) -> None:
         seen = self.podman.try_run("inspect", container, "--format", "{{.State.Status}} {{.ImageName}}")
-        status, _, made_of = seen.stdout.decode().strip().partition(" ")
+        status, _space, made_of = seen.stdout.decode().strip().partition(" ")
         if status == "running" and made_of == base:
             return
         if status == "exited" and made_of == base:

@@ -42,7 +42,7 @@ def entries(kinds: Sequence[Kind], count: int, days: float, end: datetime, seed:
     """`count` entries over the `days` before `end`, oldest first."""
     chance = random.Random(seed)
     span = days * 86400
-    ages = sorted((chance.random() * span for _ in range(count)), reverse=True)
+    ages = sorted((chance.random() * span for _number in range(count)), reverse=True)
     weights = [kind.weight for kind in kinds]
     return [_entry(chance.choices(kinds, weights)[0], end - timedelta(seconds=age), chance) for age in ages]
 
@@ -56,7 +56,7 @@ def _entry(kind: Kind, moment: datetime, chance: random.Random) -> Entry:
 
 def write_rotated(path: str, log: Iterable[Entry], cuts: Sequence[datetime], owner: str, group: str) -> None:
     """Write PATH, PATH.1, PATH.2.gz, …: each cut (latest first) is when a rotation took place."""
-    parts: list[list[Entry]] = [[] for _ in range(len(cuts) + 1)]
+    parts: list[list[Entry]] = [[] for _number in range(len(cuts) + 1)]
     for entry in log:
         parts[sum(entry.moment < cut for cut in cuts)].append(entry)
     for number, part in enumerate(parts):

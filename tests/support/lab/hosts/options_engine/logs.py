@@ -126,7 +126,7 @@ def write(host: str) -> None:
 
 
 def _times(chance: random.Random, count: int, end: datetime) -> list[datetime]:
-    ages = sorted((chance.random() * DAYS * 86400 for _ in range(count)), reverse=True)
+    ages = sorted((chance.random() * DAYS * 86400 for _number in range(count)), reverse=True)
     return [end - timedelta(seconds=age) for age in ages]
 
 

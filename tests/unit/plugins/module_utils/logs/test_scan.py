@@ -27,7 +27,7 @@ def patterns(draw: st.DrawFn) -> str:
         parts = draw(st.lists(st.tuples(_ATOMS, _QUANTIFIERS), min_size=1, max_size=4))
         return "".join(f"(?:{atom}){quantifier}" if quantifier else atom for atom, quantifier in parts)
 
-    text = "|".join(sequence() for _ in range(draw(st.integers(1, 3))))
+    text = "|".join(sequence() for _number in range(draw(st.integers(1, 3))))
     if draw(st.booleans()):
         text = f"({text}){draw(_ATOMS)}"
     return draw(st.sampled_from(["", "", "(?i)", "(?s)", "(?m)", "(?x)"])) + text

@@ -1,0 +1,97 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The manual's daily routine as Ansible tasks against the daily checklist, with ping as the floor.
+
+One lab host answers under as many names as the inventory has hosts: what differs is only how often it is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench.measure import Figure, alternate, command
+
+HOST = "options-engine-1"
+# The routine's two questions that the inventory's checklist does not ask yet.
+MORE: list[dict[str, Any]] = [
+    {
+        "id": "seq-scans",
+        "title": "Sequential reads",
+        "probe": "postgres",
+        "database": "options_engine",
+        "run_as": "postgres",
+        "query": "SELECT seq_tup_read, relname, seq_scan, idx_scan, idx_tup_fetch FROM pg_stat_user_tables"
+        " ORDER BY seq_tup_read DESC LIMIT 10",
+    },
+    {
+        "id": "keyspace",
+        "title": "Cache hits",
+        "probe": "command",
+        "argv": ["redis-cli", "info", "stats"],
+        "format": "regex",
+        "pattern": r"keyspace_hits:(\d+)",
+    },
+]
+
+
+def inventory(folder: Path, lab: Any, hosts: int) -> str:
+    """Names for one lab host, in the group whose checks are in inventories/options_engine."""
+    variables = {
+        "ansible_host": lab.hosts()[0].alias,
+        "ansible_ssh_common_args": f"-F '{lab.ssh_config}'",
+        "ansible_pipelining": True,
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "day2_upstreams": {name: f"http://127.0.0.1:8090/{name}" for name in ("tradier", "yahoo")},
+        "day2_daily_checks_more": MORE,
+    }
+    # As variables of hosts: they outrank the group's, which name other people's upstreams.
+    names: dict[str, Any] = {f"h{number}": variables for number in range(hosts)}
+    path = folder / f"hosts{hosts}.json"
+    children = {"options_engine": {"children": {"bench": {"hosts": names}}}}
+    path.write_text(json.dumps({"all": {"children": children}}))
+    return str(path)
+
+
+def measure(folder: Path, lab: Any, hosts: int, runs: int) -> tuple[float, float, float, float]:
+    """Seconds of ping, of the checklist, of the manual; and of the slowest check."""
+    where = ["-i", "inventories/options_engine", "-i", inventory(folder, lab, hosts)]
+    reports = folder / f"reports{hosts}"
+    extra = ["-e", "day2_hosts=bench", "-e", "day2_fail_on=never", "-e", f"day2_report_dir={reports}"]
+    daily = ["ansible-playbook", "day2.ops.daily", *where, *extra]
+    command(daily)
+    ping, ours = alternate(runs, lambda: command(["ansible", "bench", *where, "-m", "ping"]), lambda: command(daily))
+    manual = command(["ansible-playbook", "bench/manual.yml", *where])
+    document = json.loads((reports / "latest" / "report.json").read_text())
+    rows = [row for host in document["hosts"] for row in host["results"]]
+    bad = [row for row in rows if row["status"] in ("critical", "unknown")]
+    if len(rows) != hosts * (19 + len(MORE)) or bad:
+        raise RuntimeError(f"the checklist did not answer what it should: {len(rows)} results, {bad[:3]}")
+    return ping, ours, manual, max(row["duration"] for row in rows if row["id"] == "cpu")
+
+
+def run() -> list[Figure]:
+    from lab.environment import Lab
+
+    lab = Lab("bench")
+    lab.down()
+    figures = []
+    try:
+        lab.up({HOST: "options_engine"})
+        with tempfile.TemporaryDirectory() as folder:
+            for hosts, runs, faster, floor in ((1, 5, 5, 2.0), (20, 3, 20, 1.6)):
+                ping, ours, manual, slowest = measure(Path(folder), lab, hosts, runs)
+                word = "host" if hosts == 1 else "hosts"
+                detail = f"{manual:.1f} s / {ours:.2f} s"
+                figures.append(
+                    Figure(f"faster than the manual, {hosts} {word}", manual / ours, faster, detail, at_least=True)
+                )
+                detail = f"({ours:.2f} s - slowest check {slowest:.2f} s) / {ping:.2f} s"
+                figures.append(Figure(f"against ping, {hosts} {word}", (ours - slowest) / ping, floor, detail))
+    finally:
+        lab.down()
+    return figures
