@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from ansible_collections.day2.ops.plugins.module_utils.checks import judge
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status, summarise, worst
 from ansible_collections.day2.ops.plugins.plugin_utils.report.text import one_line, plain
 
@@ -255,7 +256,7 @@ def parse_time(text: str) -> datetime | None:
 
 
 def rfc3339(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return judge.rfc3339(moment.timestamp())
 
 
 def count_words(summary: Mapping[str, int], statuses: Iterable[Status] = Status) -> str:
