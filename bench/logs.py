@@ -43,29 +43,33 @@ def write_log(path: Path) -> None:
             log.write(block * 8)
 
 
-def run() -> list[Figure]:
+def compare(path: Path, pattern: str, arguments: list[str]) -> tuple[float, float]:
+    """Seconds of the probe and of grep, which must count the same."""
     from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist
 
+    check = {"id": "log", "title": "T", "probe": "log", "path": str(path), "pattern": pattern, "timeout": 120}
+    counts: dict[str, object] = {}
+
+    def ours() -> None:
+        counts["ours"] = run_checklist([check], deadline=130)["results"][0]["value"]
+
+    def grep() -> None:
+        done = subprocess.run(["grep", *arguments, os.fspath(path)], capture_output=True, check=True)
+        counts["grep"] = int(done.stdout)
+
+    mine, theirs = alternate(3, lambda: timed(ours), lambda: timed(grep))
+    if counts["ours"] != counts["grep"]:
+        raise RuntimeError(f"{pattern}: counted {counts['ours']}, grep {counts['grep']}")
+    return mine, theirs
+
+
+def run() -> list[Figure]:
     figures = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "big.log"
         write_log(path)
         for name, (pattern, arguments) in PATTERNS.items():
-            check = {"id": "log", "title": "T", "probe": "log", "path": str(path), "pattern": pattern, "timeout": 120}
-            found: dict[str, object] = {}
-
-            def ours(check: dict[str, object] = check, found: dict[str, object] = found) -> float:
-                return timed(lambda: found.update(ours=run_checklist([check], deadline=130)["results"][0]["value"]))
-
-            def grep(arguments: list[str] = arguments, found: dict[str, object] = found) -> float:
-                argv = ["grep", *arguments, os.fspath(path)]
-                return timed(
-                    lambda: found.update(grep=int(subprocess.run(argv, capture_output=True, check=True).stdout))
-                )
-
-            mine, theirs = alternate(3, ours, grep)
-            if found["ours"] != found["grep"]:
-                raise RuntimeError(f"{pattern}: counted {found['ours']}, grep {found['grep']}")
+            mine, theirs = compare(path, pattern, arguments)
             figures.append(Figure(f"2 GB log, {name}", mine / theirs, 3, f"{mine:.2f} s / grep {theirs:.2f} s"))
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return [*figures, Figure("memory of the largest child", peak, 100, "grep included", "MB")]

@@ -50,7 +50,7 @@ options:
   fail_on:
     description:
       - What RV(failing) means. V(critical) includes unknown.
-      - A host whose checklist was refused or did not run is failing with V(never) too - nobody looked at it.
+      - A host whose checklist was refused is failing with V(never) too - nobody looked at it.
     type: str
     choices: [never, critical, warning]
     default: critical

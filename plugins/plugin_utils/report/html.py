@@ -66,8 +66,12 @@ def _hash(content: str) -> str:
 
 
 def _refs(refs: list[str]) -> str:
-    """Each id whole: a hyphen is no place to break a line."""
-    return f'<span class="ref">{", ".join(f"<span>{_text(ref)}</span>" for ref in refs)}</span>' if refs else ""
+    """Each id whole, with its comma: neither a hyphen nor a comma begins a line."""
+    if not refs:
+        return ""
+    commas = [","] * (len(refs) - 1) + [""]
+    spans = " ".join(f"<span>{_text(ref)}{comma}</span>" for ref, comma in zip(refs, commas))
+    return f'<span class="ref">{spans}</span>'
 
 
 def _word(status: Status) -> str:
