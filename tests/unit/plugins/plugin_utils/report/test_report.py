@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import xml.etree.ElementTree as ET
@@ -123,6 +124,50 @@ def test_html_is_one_file_and_escapes_everything() -> None:
     assert "app1.example.net" in page and "Look at first" in page
 
 
+def test_html_asks_nothing_of_any_network() -> None:
+    """The policy forbids all but what is in the file; no element of ours would ask for more."""
+    page = html.render(report())
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy and policy.group(1).startswith("default-src 'none'; ") and "http" not in policy.group(1)
+    assert page.count("<script>") == page.count("<style>") == 1
+    assert not re.search(r"<(?:link(?! rel=\"icon\" href=\"data:)|img|iframe|object|embed|audio|video|base)\b", page)
+    addresses = {address for address in re.findall(r'\bhref="([^"#]+)"', page) if not address.startswith("data:")}
+    assert addresses == {"report.json", "report.xml", "report.prom"}
+    assert "@import" not in page and "url(" not in page
+
+
+@pytest.mark.parametrize("make", [html.render, as_json.render, junit.render])
+def test_no_control_character_of_a_result_is_written(make: Any) -> None:
+    text = make(nasty())
+    assert "\x00" not in text and "\x1b" not in text
+    assert text.encode("utf-8").decode("utf-8") == text
+
+
+def test_one_id_twice_is_one_series() -> None:
+    value = sample_run.checklist(["ok", "critical"])
+    for row in value["results"]:
+        row["id"] = "same"
+    lines = [line for line in prometheus.render(report({"a": value})).splitlines() if 'check="same"' in line]
+    statuses = [line for line in lines if line.startswith("day2_check_status{")]
+    assert len(statuses) == 1 and statuses[0].endswith(" 2")
+
+
+def test_values_are_in_base_units() -> None:
+    rows = [(84.2, "%"), (1500, "ms"), (2, "GiB"), (412.5, "/s"), (7, "lines"), ("active", None)]
+    value = sample_run.checklist(["ok"] * len(rows))
+    for number, (row, (amount, unit)) in enumerate(zip(value["results"], rows)):
+        row.update(id=f"c{number}", value=amount, unit=unit)
+    text = prometheus.render(report({"a": value}))
+    found = dict(re.findall(r'^(day2_check_value\w*)\{.*check="c\d".*\} (.*)$', text, re.MULTILINE))
+    assert found == {
+        "day2_check_value_ratio": "0.842",
+        "day2_check_value_seconds": "1.5",
+        "day2_check_value_bytes": "2147483648",
+        "day2_check_value_per_second": "412.5",
+        "day2_check_value": "7",
+    }
+
+
 def test_the_terminal_shows_the_worst_first_and_the_place_last() -> None:
     text = terminal.render(report(), "/reports/report.html")
     lines = [line for line in text.splitlines() if line.strip()]
@@ -130,6 +175,23 @@ def test_the_terminal_shows_the_worst_first_and_the_place_last() -> None:
     assert words[0] == "CRITICAL" and words.index("OK") > words.index("CRITICAL")
     assert lines[-1].endswith("/reports/report.html")
     assert "\x1b" not in terminal.render(nasty(), "x")
+
+
+def test_messages_are_cut_to_a_terminals_width_and_never_elsewhere() -> None:
+    value = sample_run.checklist(["critical"])
+    value["results"][0]["message"] = "much to say " * 40
+    made = report({"a": value})
+    row = next(line for line in terminal.render(made, "x", width=100).splitlines() if line.startswith("  CRITICAL"))
+    assert len(row) <= 100 and row.endswith("…")
+    assert ("much to say " * 40).strip() in terminal.render(made, "x")
+
+
+@pytest.mark.parametrize(("checks", "everything"), [(1998, True), (1999, False)])
+def test_two_thousand_lines_are_still_printed_whole(checks: int, everything: bool) -> None:
+    text = terminal.render(report({"a": sample_run.checklist(["critical"] + ["ok"] * (checks - 1))}), "x")
+    assert any(line.startswith("  OK") for line in text.splitlines()) is everything
+    assert ("only findings" in text) is not everything
+    assert sum(line.startswith("  CRITICAL") for line in text.splitlines()) == 1
 
 
 def test_a_huge_run_prints_findings_only_and_says_so() -> None:
@@ -178,3 +240,36 @@ def test_a_run_that_was_reported_is_not_overwritten(tmp_path: Path) -> None:
     write.write(report(), tmp_path)
     with pytest.raises(write.ReportError, match="already"):
         write.write(report(), tmp_path)
+
+
+def test_others_may_not_read_a_report(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        write.write(report(), tmp_path / "reports")
+    finally:
+        os.umask(before)
+    run = tmp_path / "reports" / "run-1"
+    assert [path.stat().st_mode & 0o777 for path in (run.parent, run)] == [0o750, 0o750]
+    assert {path.stat().st_mode & 0o777 for path in run.iterdir()} == {0o640}
+
+
+def test_nothing_of_a_run_is_visible_before_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, seen = write._write_file, []
+
+    def watch(path: Path, content: str) -> None:
+        real(path, content)
+        seen.append([entry.name for entry in tmp_path.iterdir() if not entry.name.startswith(".")])
+
+    monkeypatch.setattr(write, "_write_file", watch)
+    write.write(report(), tmp_path)
+    assert seen == [[]] * len(write.FILES)
+
+
+def test_what_a_killed_run_left_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    old, young = tmp_path / ".partial-old-1", tmp_path / ".partial-young-2"
+    for directory in (old, young):
+        directory.mkdir()
+        (directory / "report.json").write_text("{")
+    os.utime(old, (0, 0))
+    write.write(report(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-young-2", "latest", "run-1"]
