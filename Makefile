@@ -32,7 +32,12 @@ demo-down: setup ## Remove the demo
 	@$(lab) down demo
 
 .PHONY: test
-test: lint sanity unit integration molecule ## Everything
+test: ready lint sanity unit integration molecule ## Everything
+
+# What cannot be installed is said before anything begins.
+.PHONY: ready
+ready: setup
+	@$(bootstrap) lab tools
 
 .PHONY: lint
 lint: setup ## ruff, mypy, yamllint, ansible-lint

@@ -36,7 +36,7 @@ options:
     required: true
   run_id:
     description:
-      - The run's name - letters, digits and C(._-). The parts of a sliced run share it.
+      - The run's name - letters, digits and C(._-). A name that O(directory) has already is refused.
       - Without it, one is made from the time and a random part.
     type: str
   variable:
