@@ -19,8 +19,8 @@ setup: ## Virtual environment, and the link by which ansible finds this checkout
 	@$(bootstrap) python
 
 .PHONY: demo-up
-demo-up: setup ## Bring up the demo's host
-	@$(bootstrap) lab
+demo-up: ## Bring up the demo's host
+	@$(bootstrap) lab python
 	@$(lab) up demo --host options-engine-1=options_engine
 
 .PHONY: demo
@@ -36,8 +36,8 @@ test: ready lint sanity unit integration molecule ## Everything
 
 # What cannot be installed is said before anything begins.
 .PHONY: ready
-ready: setup
-	@$(bootstrap) lab tools
+ready:
+	@$(bootstrap) lab tools python
 
 .PHONY: lint
 lint: setup ## ruff, mypy, yamllint, ansible-lint
