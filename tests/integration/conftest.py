@@ -25,6 +25,8 @@ from lab_host import LabHost  # noqa: E402
 def lab_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabHost]:
     lab = Lab("test")
     lab.down()
-    lab.up({LabHost.name: "options_engine"})
-    yield LabHost(lab, tmp_path_factory.mktemp("calls"))
-    lab.down()
+    try:
+        lab.up({LabHost.name: "options_engine"})
+        yield LabHost(lab, tmp_path_factory.mktemp("calls"))
+    finally:
+        lab.down()

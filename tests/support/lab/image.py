@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from .podman import LabError, Podman
+from .podman import LabError, Podman, require
 from .waiting import WaitTimeout, wait_for
 
 REPOSITORY = "localhost/day2-lab"
@@ -104,6 +104,7 @@ def _try_lock(handle: TextIO) -> bool:
 
 
 def _build(podman: Podman, name: str, folder: Path) -> None:
+    require("mmdebstrap", "apt-config")
     print(f"building the lab's image {name} (about a minute)", flush=True)
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import shlex
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,13 @@ MAX_PROCESSES = 4096
 
 class LabError(Exception):
     """The lab cannot do what was asked; the message says what to look at."""
+
+
+def require(*programs: str) -> None:
+    """Say in one line what is missing, before a program that is not there says it in ten."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        raise LabError(f"missing: {', '.join(missing)} (run tests/support/bootstrap lab)")
 
 
 def atomic_write(path: Path, text: str, mode: int = 0o644) -> None:
@@ -59,6 +67,9 @@ class Podman:
     """Calls podman through a wrapper script that others (molecule, people) can call too."""
 
     def __init__(self, state: Path) -> None:
+        if os.geteuid() != 0:
+            raise LabError("systemd containers need root (try: sudo)")
+        require("podman")
         self.wrapper = state / "podman"
         configuration = state / "containers.conf"
         atomic_write(configuration, _configuration())
