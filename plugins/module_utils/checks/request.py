@@ -24,6 +24,9 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.threshold import (
 )
 from ansible_collections.day2.ops.plugins.module_utils.errors import CheckError
 
+# Metrics whose value is whatever a query of the check's own finds.
+_READ_BY_QUERY = ("query", "value")
+
 FindSpec = Callable[[str], ProbeSpec]
 
 
@@ -196,7 +199,7 @@ def _check_fit(threshold: Threshold, metric: ReadMetric) -> None:
         return
     if metric.unit is None:
         # Only the answer knows its unit; a threshold that has one must not be compared with a bare number.
-        if threshold.unit is not None and metric.name == "query":
+        if threshold.unit is not None and metric.name in _READ_BY_QUERY:
             symbol = threshold.unit.symbol
             raise ThresholdError(f"'{threshold.text}' has a unit and the value has none: add `unit: {_quote(symbol)}`")
         return

@@ -179,6 +179,13 @@ def _argv(value: object) -> tuple[str, ...]:
     return words
 
 
+def _mode(value: object) -> str:
+    # YAML reads an unquoted 0640 as the number 416.
+    if not isinstance(value, str) or not re.fullmatch(r"[0-7]{3,4}", value):
+        raise ArgumentError(f'{value!r} is not a file mode: four octal digits in quotes, such as "0640"')
+    return value.zfill(4)
+
+
 def _integers(value: object) -> tuple[int, ...]:
     entries = value if isinstance(value, (list, tuple)) else [value]
     return tuple(_integer(entry) for entry in entries)
@@ -203,6 +210,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "strings": _strings,
     "integers": _integers,
     "mapping": _mapping,
+    "mode": _mode,
 }
 
 # The fields that every check may have, whatever its probe.

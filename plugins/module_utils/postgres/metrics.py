@@ -36,7 +36,8 @@ class Rows:
 class NamedMetric:
     doc: str
     unit: str
-    sql: str
+    # A statement, or what makes it after it has asked the server what it has.
+    sql: str | Callable[[Callable[[str], Rows]], str]
     observe: Callable[[Rows], Observation]
 
 
@@ -129,6 +130,64 @@ def _longest(rows: Rows) -> Observation:
     return Observation(round(seconds, 3), text, evidence=evidence)
 
 
+_DEADLOCKS = """
+SELECT deadlocks, temp_bytes, extract(epoch FROM now() - stats_reset)::float8
+  FROM pg_stat_database WHERE datname = current_database()"""
+
+
+def since(age: float | None) -> str:
+    """How long the server has counted; without a reset that is its whole life."""
+    return f"in {format_duration(age)} of statistics" if age is not None else "since the database was made"
+
+
+def _deadlocks(rows: Rows) -> Observation:
+    count, _bytes, age = rows.rows[0]
+    return Observation(int(count), f"{count} deadlocks {since(age)}")
+
+
+def _temporary(rows: Rows) -> Observation:
+    _count, size, age = rows.rows[0]
+    shown = format_quantity(float(size), Unit("B", BYTES))
+    return Observation(int(size), f"{shown} written to temporary files {since(age)}")
+
+
+_XID_AGE = """
+SELECT datname, age(datfrozenxid), mxid_age(datminmxid), current_setting('autovacuum_freeze_max_age')::int
+  FROM pg_database ORDER BY greatest(age(datfrozenxid), mxid_age(datminmxid)) DESC"""
+# Half of the 32-bit space lies in the past (PostgreSQL documentation, 25.1.5).
+_WRAPAROUND = 1 << 31
+
+
+def _xid_age(rows: Rows) -> Observation:
+    name, xids, multixacts, freeze = rows.rows[0]
+    age = max(xids, multixacts)
+    text = f"oldest transaction id is {age} transactions old ({name}), {100 * age / _WRAPAROUND:.1f} % of the way to"
+    evidence = [f"{row[0]}: {row[1]} transactions, {row[2]} multixacts" for row in rows.rows]
+    evidence.append(f"autovacuum freezes at {freeze}")
+    return Observation(int(age), f"{text} wraparound", evidence=evidence)
+
+
+# PostgreSQL 17 moved them to a view of their own.
+_CHECKPOINTS = """
+SELECT checkpoints_timed, checkpoints_req, extract(epoch FROM now() - stats_reset)::float8 FROM pg_stat_bgwriter"""
+_CHECKPOINTS_17 = """
+SELECT num_timed, num_requested, extract(epoch FROM now() - stats_reset)::float8 FROM pg_stat_checkpointer"""
+
+
+def _checkpoints_sql(read: Callable[[str], Rows]) -> str:
+    modern = read("SELECT to_regclass('pg_catalog.pg_stat_checkpointer') IS NOT NULL").rows[0][0]
+    return _CHECKPOINTS_17 if modern else _CHECKPOINTS
+
+
+def _checkpoints(rows: Rows) -> Observation:
+    timed, asked, age = rows.rows[0]
+    if not timed + asked:
+        raise Undetermined(f"no checkpoint {since(age)}")
+    share = 100.0 * asked / (timed + asked)
+    text = f"{asked} of {timed + asked} checkpoints {since(age)} were not by the clock ({share:.1f} %)"
+    return Observation(round(share, 2), text)
+
+
 METRICS: dict[str, NamedMetric] = {
     "connections_percent": NamedMetric(
         "Client sessions as a share of max_connections; background workers do not count.",
@@ -145,6 +204,22 @@ METRICS: dict[str, NamedMetric] = {
     "database_size": NamedMetric("Size of the database on disk.", "B", _SIZE, _size),
     "replication_lag": NamedMetric(
         "On a standby the age of what it last replayed, on a primary the lag of its slowest standby.", "s", _LAG, _lag
+    ),
+    "deadlocks": NamedMetric("Deadlocks in the database since its statistics were reset.", "", _DEADLOCKS, _deadlocks),
+    "temp_bytes": NamedMetric(
+        "Bytes that statements wrote to temporary files since the statistics were reset.", "B", _DEADLOCKS, _temporary
+    ),
+    "xid_age": NamedMetric(
+        "Age of the oldest transaction id of all databases; at 2^31 the server stops.",
+        "transactions",
+        _XID_AGE,
+        _xid_age,
+    ),
+    "checkpoints": NamedMetric(
+        "Checkpoints that were asked for, most often by WAL that filled max_wal_size, as a share of all.",
+        "%",
+        _checkpoints_sql,
+        _checkpoints,
     ),
     "longest_transaction": NamedMetric("Age of the oldest open transaction of a client.", "s", _LONGEST, _longest),
 }

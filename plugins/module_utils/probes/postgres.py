@@ -18,7 +18,9 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.result import Obse
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
 from ansible_collections.day2.ops.plugins.module_utils.postgres.metrics import METRICS, Rows
+from ansible_collections.day2.ops.plugins.module_utils.postgres.tables import TABLES
 
+_NAMED = {**METRICS, **TABLES}
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _READS = re.compile(r"\s*\(*\s*(select|with|values|table|show)\b", re.IGNORECASE)
 _MISSING = "psycopg2 is not installed for {python}: install python3-psycopg2 (Debian, RHEL) or psycopg2-binary (pip)"
@@ -59,7 +61,7 @@ SPEC = ProbeSpec(
     },
     metrics={
         "connection": Metric("Time until the login stood. A login that fails is critical.", "ms"),
-        **{name: Metric(metric.doc, metric.unit) for name, metric in METRICS.items()},
+        **{name: Metric(metric.doc, metric.unit) for name, metric in _NAMED.items()},
         "query": Metric("What `query` returns; its unit is the check's `unit`.", None),
     },
     default_metric="connection",
@@ -134,9 +136,11 @@ def observe(session: Session, check: Check) -> Observation:
         return _connection(session)
     if name == "query":
         return _query(session, check)
-    metric = METRICS[name]
-    rows = _read(session, metric.sql, check.timeout)
-    return metric.observe(rows)
+    metric = _NAMED[name]
+    sql = metric.sql
+    if callable(sql):
+        sql = sql(lambda statement: _read(session, statement, check.timeout))
+    return metric.observe(_read(session, sql, check.timeout))
 
 
 def _connection(session: Session) -> Observation:

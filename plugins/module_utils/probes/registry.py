@@ -9,7 +9,29 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-PROBES = ("command", "cpu", "disk", "file", "http", "log", "memory", "postgres", "service", "tcp")
+PROBES = (
+    "attestation",
+    "backup",
+    "certificate",
+    "command",
+    "cpu",
+    "directory",
+    "disk",
+    "dns",
+    "file",
+    "http",
+    "load",
+    "log",
+    "memory",
+    "network_io",
+    "ping",
+    "postgres",
+    "process",
+    "prometheus",
+    "service",
+    "tcp",
+    "timer",
+)
 
 
 def load(name: str) -> ModuleType:
@@ -20,16 +42,49 @@ def load(name: str) -> ModuleType:
 def packed() -> tuple[ModuleType, ...]:
     """All of them. Nobody calls this on a target: Ansible packs for it what it finds in import statements."""
     from ansible_collections.day2.ops.plugins.module_utils.probes import (
+        attestation,
+        backup,
+        certificate,
         command,
         cpu,
+        directory,
         disk,
+        dns,
         file,
         http,
+        load,
         log,
         memory,
+        network_io,
+        ping,
         postgres,
+        process,
+        prometheus,
         service,
         tcp,
+        timer,
     )
 
-    return (command, cpu, disk, file, http, log, memory, postgres, service, tcp)
+    return (
+        attestation,
+        backup,
+        certificate,
+        command,
+        cpu,
+        directory,
+        disk,
+        dns,
+        file,
+        http,
+        load,
+        log,
+        memory,
+        network_io,
+        ping,
+        postgres,
+        process,
+        prometheus,
+        service,
+        tcp,
+        timer,
+    )
