@@ -136,6 +136,8 @@ def describe_unit(unit: Unit) -> str:
 
 def format_number(number: float) -> str:
     """At most four significant digits before the point is lost, and no exponent in daily life."""
+    if not math.isfinite(number):
+        return str(number)
     if number == int(number) and abs(number) < 1e15:
         return str(int(number))
     if abs(number) >= 100:

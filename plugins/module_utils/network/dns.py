@@ -69,7 +69,9 @@ def read(message: bytes, kind: str, number: int) -> Answer:
             if found == TYPES[kind]:
                 records.append(_shown(message, place, length, kind))
             place += length
-    except (struct.error, IndexError) as exc:
+    except DnsError:
+        raise
+    except (struct.error, IndexError, ValueError) as exc:
         raise DnsError("the answer is damaged") from exc
     return Answer(flags & 0x000F, sorted(records), bool(flags & _TRUNCATED))
 

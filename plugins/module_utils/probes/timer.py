@@ -35,10 +35,8 @@ Fields = dict[str, str]
 
 
 def _show(unit: str, properties: str) -> Fields:
-    answer = run(["systemctl", "show", "--timestamp=unix", f"--property={properties}", "--", unit])
-    if answer.code != 0 and "timestamp" in answer.complaint:
-        # systemd before 248 has no such option, and shows the local time.
-        answer = run(["env", "TZ=UTC", "systemctl", "show", f"--property={properties}", "--", unit])
+    # Times are shown in the host's zone, whose abbreviation nobody can read back.
+    answer = run(["env", "TZ=UTC", "systemctl", "show", f"--property={properties}", "--", unit])
     if answer.code != 0:
         raise Undetermined(f"systemctl cannot tell: {answer.complaint}")
     lines = answer.stdout.decode("utf-8", "replace").strip().split("\n")
@@ -46,9 +44,7 @@ def _show(unit: str, properties: str) -> Fields:
 
 
 def moment(text: str) -> float | None:
-    """POSIX time of what systemctl shows (`@1795238646`, or `Sat 2026-11-21 05:17:33 UTC`); None for never."""
-    if text.startswith("@"):
-        return float(text[1:])
+    """POSIX time of what systemctl shows in UTC (`Sat 2026-11-21 05:17:33 UTC`); None for never."""
     words = text.split()
     if len(words) < 3:
         return None
