@@ -54,9 +54,7 @@ def _reversed(name: str) -> str:
 def read(message: bytes, kind: str, number: int) -> Answer:
     """The answer to question `number`. DnsError when it is another one's, or damaged."""
     try:
-        received, flags, questions, answers, _authorities, _more = _HEADER.unpack_from(message)
-        if received != number or not flags & _RESPONSE:
-            raise DnsError("it is not the answer to what was asked")
+        flags, questions, answers = _head(message, number)
         place = _HEADER.size
         for _each in range(questions):
             _name, place = _read_name(message, place)
@@ -74,6 +72,14 @@ def read(message: bytes, kind: str, number: int) -> Answer:
     except (struct.error, IndexError, ValueError) as exc:
         raise DnsError("the answer is damaged") from exc
     return Answer(flags & 0x000F, sorted(records), bool(flags & _TRUNCATED))
+
+
+def _head(message: bytes, number: int) -> tuple[int, int, int]:
+    """Flags, and how many questions and answers follow."""
+    received, flags, questions, answers, _authorities, _more = _HEADER.unpack_from(message)
+    if received != number or not flags & _RESPONSE:
+        raise DnsError("it is not the answer to what was asked")
+    return flags, questions, answers
 
 
 def _read_name(message: bytes, place: int) -> tuple[str, int]:

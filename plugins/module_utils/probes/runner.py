@@ -184,6 +184,8 @@ def _conclude(check: Check, outcome: Outcome, deadline: float, hidden: Sequence[
         message = f"no answer within {format_duration(check.timeout)}"
     elif outcome.kind == "deadline":
         message = f"no answer before the deadline of the whole checklist ({format_duration(deadline)})"
+    elif outcome.kind == "refused":
+        message = f"no process can be started on this host: {record['reason']}"
     else:
         message = "the probe's process ended without an answer"
     return settle(

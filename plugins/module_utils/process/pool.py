@@ -11,7 +11,6 @@ all the work already; only numbers go down to them, and JSON lines come back.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import mmap
@@ -24,21 +23,36 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Protocol, Sequence
 
 _MARK = struct.Struct("=iid")
+_NUMBER = struct.Struct("=q")
 _OPENING, _WORKING = 0, 1
 _NOBODY = -1
 # A child whose last operation took this share of its time is stuck in that one; else it is slow as a whole.
 _STUCK_SHARE = 0.5
 
 
+# Children that had not ended yet when their pool was done.
+_unburied: list[int] = []
+
+
 class Progress:
-    """What a child is busy with, in memory shared with the parent: it names the culprit after a kill."""
+    """What a child is busy with, in memory shared with the parent: it names the culprit after a kill.
+
+    The mark lies between two copies of its number. The child writes number, mark, number; the parent believes what it
+    reads twice with the same number at both ends, so it never judges by half a mark.
+    """
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _MARK.size)
+        self._memory = mmap.mmap(-1, _NUMBER.size + _MARK.size + _NUMBER.size)
+        self._last = (_OPENING, _NOBODY, time.monotonic())
         self.mark(_OPENING, _NOBODY)
 
     def mark(self, phase: int, item: int) -> None:
-        _MARK.pack_into(self._memory, 0, phase, item, time.monotonic())
+        (before,) = _NUMBER.unpack_from(self._memory, 0)
+        number = _NUMBER.pack(before + 1)
+        # Slices, because pack_into() first fills its place with zeros.
+        self._memory[: _NUMBER.size] = number
+        self._memory[_NUMBER.size : -_NUMBER.size] = _MARK.pack(phase, item, time.monotonic())
+        self._memory[-_NUMBER.size :] = number
 
     def enter(self, item: int) -> None:
         """Called while a source is read for several items: from now on it is for this one."""
@@ -49,8 +63,12 @@ class Progress:
         self.mark(_WORKING, item)
 
     def read(self) -> tuple[int, int, float]:
-        phase, item, since = _MARK.unpack_from(self._memory, 0)
-        return phase, item, since
+        """The phase, the item and since when; while a mark is being written, the one before it."""
+        first, second = self._memory[:], self._memory[:]
+        if first == second and first[: _NUMBER.size] == first[-_NUMBER.size :]:
+            phase, item, since = _MARK.unpack_from(first, _NUMBER.size)
+            self._last = (phase, item, since)
+        return self._last
 
     def close(self) -> None:
         self._memory.close()
@@ -66,7 +84,7 @@ class Group:
 
 @dataclass
 class Outcome:
-    """What became of an item: `done` with a record, or `timeout`, `crashed`, `deadline` with a reason."""
+    """What became of an item: `done` with a record, `refused` with a reason, or `timeout`, `crashed`, `deadline`."""
 
     kind: str
     started: float
@@ -102,7 +120,12 @@ class _Worker:
         self.started_wall = 0.0
         jobs_out, self.jobs = os.pipe()
         self.results, results_in = os.pipe()
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            for descriptor in (jobs_out, self.jobs, self.results, results_in):
+                os.close(descriptor)
+            raise
         if self.pid == 0:
             try:
                 for descriptor in (*strangers, self.jobs, self.results):
@@ -238,7 +261,11 @@ class Pool:
                     if not idle:
                         return
                     self._retire(idle.pop(), kill=False)
-                worker = self._hire(group.user)
+                worker = self._hire(group)
+                if worker is None and self._workers:
+                    return
+                if worker is None:
+                    continue
             else:
                 idle.remove(worker)
             self._waiting.pop(0)
@@ -246,10 +273,21 @@ class Pool:
             for item in group.items:
                 self._begun[item] = worker.started_wall
 
-    def _hire(self, user: str | None) -> _Worker:
+    def _hire(self, group: Group) -> _Worker | None:
+        """A new child for the user of a group; None when the host has no room for one more process."""
         strangers = [descriptor for each in self._workers for descriptor in (each.jobs, each.results)]
-        mine = [group for group in self._groups if group.user == user]
-        worker = _Worker(self._perform, self._become, mine, user, strangers)
+        mine = [each for each in self._groups if each.user == group.user]
+        try:
+            worker = _Worker(self._perform, self._become, mine, group.user, strangers)
+        except OSError as exc:
+            if self._workers:
+                # Those that there are will do.
+                self._size = len(self._workers)
+                return None
+            self._waiting.remove(group)
+            reason = {"reason": exc.strerror}
+            self._outcomes.update((item, Outcome("refused", time.time(), 0.0, reason)) for item in group.items)
+            return None
         self._workers.append(worker)
         self._selector.register(worker.results, selectors.EVENT_READ, worker)
         return worker
@@ -305,10 +343,15 @@ class Pool:
             self._waiting.insert(0, Group(rest, user))
 
     def _bury(self) -> None:
-        """Collect the children that have ended; one that even SIGKILL cannot end (a dead NFS server) is left."""
-        for pid in self._dead:
+        """Collect the children that have ended, of runs before this one too.
+
+        Nobody waits for one that even SIGKILL cannot end (a dead NFS server).
+        """
+        _unburied.extend(self._dead)
+        for pid in list(_unburied):
             try:
-                os.waitpid(pid, os.WNOHANG)
-            except OSError as exc:
-                if exc.errno != errno.ECHILD:
-                    raise
+                ended, _status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                ended = pid
+            if ended:
+                _unburied.remove(pid)

@@ -119,3 +119,54 @@ def test_no_descriptor_is_left_open() -> None:
     before = len(os.listdir("/proc/self/fd"))
     run(Work(on_item=hang_on(1)), [Group([item]) for item in range(10)], [0.3] * 10)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_marks_are_never_read_by_half() -> None:
+    progress = Progress()
+    progress.start(0)
+    child = os.fork()
+    if child == 0:
+        while True:
+            progress.start(3)
+            progress.enter(4)
+    try:
+        begun = time.monotonic()
+        read = {progress.read() for _time in range(200_000)}
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert {(phase, item) for phase, item, _since in read} <= {(1, 0), (1, 3), (0, 4)}
+    assert len(read) > 10 and min(since for _phase, _item, since in read) > begun - 60
+
+
+def test_host_without_room_for_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, started = os.fork, []
+
+    def fork() -> int:
+        if started:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        started.append(True)
+        return real()
+
+    monkeypatch.setattr(os, "fork", fork)
+    assert set(kinds(run(Work(), [Group([item]) for item in range(5)], [5.0] * 5)).values()) == {"done"}
+    outcomes = run(Work(), [Group([0]), Group([1])], [5.0] * 2)
+    assert kinds(outcomes) == {0: "refused", 1: "refused"}
+    assert outcomes[0].record == {"reason": "Resource temporarily unavailable"}
+
+
+def test_no_child_is_left_behind() -> None:
+    for _time in range(5):
+        run(Work(), [Group([item]) for item in range(3)], [5.0] * 3)
+    time.sleep(0.2)
+    run(Work(), [Group([0])], [5.0])
+    children = [name for name in os.listdir("/proc") if name.isdigit() and _parent(name) == os.getpid()]
+    assert len(children) <= 1
+
+
+def _parent(pid: str) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stream:
+            return int(stream.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
