@@ -11,6 +11,8 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.day2.ops.plugins.module_utils.checks.masking import has_secret
+from ansible_collections.day2.ops.plugins.module_utils.checks.spec import COMMON
+from ansible_collections.day2.ops.plugins.module_utils.probes import registry
 
 # Fields that hold a secret whatever they look like.
 SECRET_FIELDS = ("password", "headers", "token")
@@ -26,16 +28,26 @@ def part_secrets(checks: Any) -> tuple[Any, dict[int, dict[str, Any]]]:
         if not isinstance(check, dict):
             shown.append(check)
             continue
-        hidden = {name: value for name, value in check.items() if _is_secret(name, value)}
+        known = _known_fields(check.get("probe"))
+        hidden = {
+            name: value
+            for name, value in check.items()
+            if value is not None and (name not in known or _is_secret(name, value))
+        }
         if hidden:
             secrets[place] = hidden
         shown.append({name: value for name, value in check.items() if name not in hidden})
     return shown, secrets
 
 
+def _known_fields(probe: Any) -> set[str]:
+    """The fields of a probe's checks. Another one may be a misspelt password: it will be refused, but not shown."""
+    if not isinstance(probe, str) or probe not in registry.PROBES:
+        return {*COMMON}
+    return {*COMMON, *registry.load(probe).SPEC.arguments}
+
+
 def _is_secret(name: Any, value: Any) -> bool:
-    if value is None:
-        return False
     return name in SECRET_FIELDS or _holds_secret(value)
 
 

@@ -63,6 +63,14 @@ def registered(hostvars: Any, hosts: list[str], variable: str) -> Iterator[tuple
         yield host, values.get(variable) if isinstance(values, Mapping) else None
 
 
+def _ansible_began() -> datetime | None:
+    """When ansible-playbook itself was started; it is this worker's parent."""
+    try:
+        return datetime.fromtimestamp(os.stat(f"/proc/{os.getppid()}").st_mtime, timezone.utc)
+    except OSError:
+        return None
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]
     """Reads what the hosts registered, writes the report, prints the checklist."""
 
@@ -118,6 +126,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             cadence=arguments["cadence"] or None,
             fail_on=arguments["fail_on"],
             versions={"collection": collection_version(), "ansible": ansible_version},
+            began=_ansible_began(),
         )
         values = registered(task_vars["hostvars"], list(dict.fromkeys(hosts)), arguments["variable"])
         return build(run, values, now)

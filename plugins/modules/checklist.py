@@ -37,13 +37,15 @@ options:
     elements: raw
     required: true
   timeout:
-    description: Seconds that a check may take, unless it says otherwise itself.
-    type: float
-    default: 10
+    description: Seconds, or a duration such as V(2s), that a check may take unless it says otherwise itself.
+    type: str
+    default: "10"
   deadline:
-    description: Seconds that the whole call may take. Checks that have no result by then are V(unknown).
-    type: float
-    default: 60
+    description:
+      - Seconds, or a duration such as V(2m), that the whole call may take. Checks that have no result by then are
+        V(unknown).
+    type: str
+    default: "60"
   workers:
     description: How many checks run at the same time.
     type: int
@@ -111,6 +113,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+msg:
+  description: The counts, and the worst results in words; what Ansible shows when C(failed_when) fails the task.
+  returned: always
+  type: str
+  sample: "1 critical, 11 ok: Database login: no login: connection refused"
 status:
   description: The worst status of all results - V(critical), V(unknown), V(warning), V(ok) or V(skipped), worst first.
   returned: success
@@ -150,37 +157,43 @@ results:
 import json
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist
+from ansible_collections.day2.ops.plugins.module_utils.probes.runner import in_one_sentence, run_checklist
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "checks": {"type": "list", "elements": "raw", "required": True},
-            "timeout": {"type": "float", "default": 10},
-            "deadline": {"type": "float", "default": 60},
+            "timeout": {"type": "str", "default": "10"},
+            "deadline": {"type": "str", "default": "60"},
             "workers": {"type": "int", "default": 8},
             "secrets": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,
     )
     params = module.params
+    limits = {}
     for name in ("timeout", "deadline", "workers"):
-        if params[name] <= 0:
+        try:
+            limits[name] = parse_duration(params[name])
+        except QuantityError as exc:
+            module.fail_json(msg=f"'{name}': {exc}")
+        if limits[name] <= 0:
             module.fail_json(msg=f"'{name}' is {params[name]}; it must be more than 0")
     secrets = {int(place): fields for place, fields in json.loads(params["secrets"] or "{}").items()}
     try:
         outcome = run_checklist(
             params["checks"],
-            timeout=params["timeout"],
-            deadline=params["deadline"],
+            timeout=limits["timeout"],
+            deadline=limits["deadline"],
             workers=params["workers"],
             secrets=secrets,
         )
     except Day2Error as exc:
         module.fail_json(msg=str(exc))
-    module.exit_json(changed=False, **outcome)
+    module.exit_json(changed=False, msg=in_one_sentence(outcome), **outcome)
 
 
 if __name__ == "__main__":

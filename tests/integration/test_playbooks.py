@@ -81,12 +81,18 @@ def test_the_daily_checklist_of_the_lab_host(lab_host: Any, tmp_path: Path) -> N
     ("checks", "fail_on", "status"),
     [
         ([DISK], "warning", 0), ([TIGHT], "critical", 0), ([TIGHT], "warning", 2), ([FULL], "critical", 2),
-        ([FULL], "never", 0), ([{**DISK, "path": "/nowhere"}], "critical", 2), ([], "critical", 0),
+        ([FULL], "never", 0), ([{**DISK, "path": "/nowhere"}], "critical", 2), ([], "critical", 2), ([DISK], "bogus", 2),
     ],
 )  # fmt: skip
 def test_the_exit_status(site: Site, checks: list[dict[str, Any]], fail_on: str, status: int) -> None:
     site.host("a", day2_daily_checks=checks)
     assert site.run(day2_fail_on=fail_on) == status, site.output
+
+
+def test_settings_are_refused_before_anything_runs(site: Site) -> None:
+    site.host("a", day2_daily_checks=[DISK])
+    site.run(day2_fail_on="bogus")
+    assert "day2_fail_on is 'bogus'" in site.output and site.report is None
 
 
 def test_a_host_that_is_not_there_ends_nothing(site: Site) -> None:

@@ -20,7 +20,8 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(@)", re.IGNORECASE), rf"\g<1>{MASK}\g<2>"),
     (
         re.compile(
-            r"(\b[\w.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key)"
+            # Not the last part of a path: `/etc/passwd: no such line` gives nothing away.
+            r"((?<![\w/.-])[\w.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key)"
             r"[\w.-]*[\"']?\s*(?:=|:)\s*)" + _QUOTED_OR_WORD,
             re.IGNORECASE,
         ),
@@ -68,6 +69,18 @@ def has_secret(text: str) -> bool:
     return mask(text) != text
 
 
+_OPTION = re.compile(r"--?[\w-]*(?:password|passwd|pass|token|secret|key)", re.IGNORECASE)
+
+
+def secret_words(argv: Sequence[str]) -> list[str]:
+    """The secrets of a command line: what follows `--password`, or `=` in it, and passwords in URLs."""
+    found = [word for option, word in zip(argv, argv[1:]) if _OPTION.fullmatch(option) and not word.startswith("-")]
+    found += [word.partition("=")[2] for word in argv if _OPTION.fullmatch(word.partition("=")[0])]
+    found += [match.group(1) for word in argv for match in _URL_PASSWORD.finditer(word)]
+    return [word for word in found if word]
+
+
+_URL_PASSWORD = re.compile(r"://[^\s:/@]*:([^\s@/]+)@")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 
 

@@ -54,7 +54,7 @@ def parse_checks(raw: Sequence[object], find_spec: FindSpec, probes: Sequence[st
             faults.problems.append(f"check {index + 1}: {entry!r} is not a mapping")
             continue
         name = entry.get("id")
-        faults.check = f"check '{name}'" if name not in (None, "") else f"check {index + 1}"
+        faults.check = f"check '{name}'" if isinstance(name, str) and name else f"check {index + 1}{_called(entry)}"
         if name not in (None, ""):
             first = seen.setdefault(str(name), index)
             if first != index:
@@ -65,6 +65,11 @@ def parse_checks(raw: Sequence[object], find_spec: FindSpec, probes: Sequence[st
     if faults.problems:
         raise CheckError(faults.problems)
     return checks
+
+
+def _called(entry: Mapping[str, Any]) -> str:
+    title = entry.get("title")
+    return f" ('{title}')" if isinstance(title, str) and title else ""
 
 
 def _parse_check(

@@ -46,12 +46,14 @@ class Argument:
 class Metric:
     """One quantity a probe can report.
 
-    `unit` None means that the check says it (`unit:`) or the answer does. `words` marks values that are text.
+    `unit` None means that the check says it (`unit:`) or the answer does. `words` marks values that are text,
+    `elapsed` the time until an answer: when none came in time, it is at least the check's time-out.
     """
 
     doc: str
     unit: str | None = ""
     words: bool = False
+    elapsed: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class ReadMetric:
     source_unit: Unit | None
     unit: Unit | None
     words: bool = False
+    elapsed: bool = False
 
 
 def read_metric(name: str, metric: Metric, unit_text: object) -> ReadMetric:
@@ -92,11 +95,15 @@ def read_metric(name: str, metric: Metric, unit_text: object) -> ReadMetric:
     natural = parse_unit(metric.unit)
     if wanted is not None and not wanted.fits(natural):
         raise QuantityError(f"'{wanted.symbol}' does not fit metric '{name}', which is in '{natural.symbol}'")
-    return ReadMetric(name, natural, wanted or natural)
+    return ReadMetric(name, natural, wanted or natural, elapsed=metric.elapsed)
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+    if isinstance(value, bool):
+        raise ArgumentError(
+            f"{value} is not text: YAML reads yes, no, on and off as true and false, so put it in quotes"
+        )
+    if not isinstance(value, (str, int, float)):
         raise ArgumentError(f"{value!r} is not text")
     return str(value)
 

@@ -38,7 +38,7 @@ SPEC = ProbeSpec(
         "expect": Argument("strings", "Records that have to be in the answer."),
     },
     metrics={
-        "latency": Metric("Time until the answer was there.", "ms"),
+        "latency": Metric("Time until the answer was there.", "ms", elapsed=True),
         "count": Metric("How many records there are.", "records"),
         "answer": Metric("The records, sorted, with a space between.", words=True),
     },

@@ -55,7 +55,7 @@ SPEC = ProbeSpec(
         **http.ARGUMENTS,
     },
     metrics={
-        "latency": Metric("Time until the whole answer was there.", "ms"),
+        "latency": Metric("Time until the whole answer was there.", "ms", elapsed=True),
         "status": Metric("The HTTP status.", ""),
         "size": Metric("Size of the body.", "B"),
         "query": Metric("What `query` finds; its unit is the check's `unit`.", None),

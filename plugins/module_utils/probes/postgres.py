@@ -60,7 +60,7 @@ SPEC = ProbeSpec(
         "query": Argument("str", "One statement that reads; the first column of its first row is the value."),
     },
     metrics={
-        "connection": Metric("Time until the login stood. A login that fails is critical.", "ms"),
+        "connection": Metric("Time until the login stood. A login that fails is critical.", "ms", elapsed=True),
         **{name: Metric(metric.doc, metric.unit) for name, metric in _NAMED.items()},
         "query": Metric("What `query` returns; its unit is the check's `unit`.", None),
     },
@@ -192,7 +192,9 @@ def _read(session: Session, sql: str, timeout: float) -> Rows:
             rows = cursor.fetchmany(1000)
             columns = [column.name for column in cursor.description or ()]
     except psycopg2.errors.QueryCanceled as exc:
-        raise Undetermined(f"the server ended the statement after {timeout * 0.9:g} s") from exc
+        raise Undetermined(
+            f"the server ended the statement after {timeout * 0.9:g} s (the check may take {timeout:g} s)"
+        ) from exc
     except psycopg2.errors.InsufficientPrivilege as exc:
         raise Undetermined(f"not permitted: {_first_line(exc)}") from exc
     except psycopg2.Error as exc:

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any, Callable, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.judge import judge, settle
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
+from ansible_collections.day2.ops.plugins.module_utils.checks.masking import secret_words
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import convert, format_duration, parse_unit
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import parse_checks
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import (
     Observation,
@@ -76,6 +77,16 @@ def run_checklist(
     }
 
 
+def in_one_sentence(outcome: Mapping[str, Any]) -> str:
+    """How many results have which status, and the first of the worst in words."""
+    counts = ", ".join(f"{count} {status}" for status, count in outcome["summary"].items() if count)
+    worst_ones = [row for row in outcome["results"] if row["status"] == outcome["status"]]
+    if not worst_ones or outcome["status"] in ("ok", "skipped"):
+        return counts or "no check"
+    shown = "; ".join(f"{row['title']}: {row['message']}" for row in worst_ones[:3])
+    return f"{counts}: {shown}"
+
+
 def _secret_values(check: Check, kept_apart: Mapping[str, Any]) -> list[str]:
     """What must not be shown, longest first, so that one secret within another leaves nothing over."""
     spec = find_spec(check.probe)
@@ -83,7 +94,10 @@ def _secret_values(check: Check, kept_apart: Mapping[str, Any]) -> list[str]:
     for name, value in check.args.items():
         if name in spec.arguments and spec.arguments[name].secret and value is not None:
             values += list(value.values()) if isinstance(value, dict) else [str(value)]
-    # A whole argument that was kept apart for its shape (a URL with a password in it) is masked by its shape.
+    for name in kept_apart:
+        words = check.args.get(name)
+        # A URL with a password in it is masked by its shape; a program may say its password without one.
+        values += secret_words(words if isinstance(words, tuple) else [words] if isinstance(words, str) else [])
     return sorted(set(values), key=len, reverse=True)
 
 
@@ -182,6 +196,12 @@ def _conclude(check: Check, outcome: Outcome, deadline: float, hidden: Sequence[
         message, status = _rights(check, record["needs_root"])
     elif outcome.kind == "timeout":
         message = f"no answer within {format_duration(check.timeout)}"
+        if check.metric.elapsed and check.metric.source_unit is not None:
+            # It took longer than that, whatever it would have taken.
+            least = convert(check.timeout, parse_unit("s"), check.metric.source_unit)
+            late = judge(check, Observation(least, message), started=outcome.started, duration=outcome.duration)
+            if late.status in (Status.CRITICAL, Status.WARNING):
+                return late
     elif outcome.kind == "deadline":
         message = f"no answer before the deadline of the whole checklist ({format_duration(deadline)})"
     elif outcome.kind == "refused":

@@ -20,7 +20,7 @@ SPEC = ProbeSpec(
         "host": Argument("str", "Name or address.", default="localhost"),
         "port": Argument("port", "The port.", required=True),
     },
-    metrics={"latency": Metric("Time until the connection stood, name resolution included.", "ms")},
+    metrics={"latency": Metric("Time until the connection stood, name resolution included.", "ms", elapsed=True)},
     default_metric="latency",
 )
 

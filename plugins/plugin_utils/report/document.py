@@ -43,6 +43,7 @@ class Run:
     cadence: str | None = None
     fail_on: str = "critical"
     versions: Mapping[str, str] = field(default_factory=dict)
+    began: datetime | None = None
 
 
 @dataclass
@@ -136,7 +137,7 @@ class Report:
 def build(run: Run, values: Iterable[tuple[str, object]], now: datetime) -> Report:
     """The report of pairs of a host and its value; None is a host where no checklist ran."""
     hosts = [read_host(name, value, now) for name, value in values]
-    return Report(run, hosts, _started(hosts, now), now)
+    return Report(run, hosts, _started(hosts, now, run.began), now)
 
 
 def read_host(name: str, value: object, now: datetime) -> HostReport:
@@ -148,11 +149,28 @@ def read_host(name: str, value: object, now: datetime) -> HostReport:
         return HostReport(host, [row], reachable=False)
     if value.get("failed"):
         message = one_line(plain(value.get("msg") or "")) or "the checklist failed and did not say why"
+        said = [line for line in plain(value.get("module_stderr") or "").split("\n") if line.strip()]
+        if said:
+            # The module could not even start; what the host's shell or Python said is the cause.
+            message += f" ({one_line(said[-1])})"
         return _without_checklist(host, Status.UNKNOWN, message, now, refused=message)
     rows = value.get("results")
     if not isinstance(rows, (list, tuple)):
         return _without_checklist(host, Status.UNKNOWN, "what this host returned is not a checklist's result", now)
+    rows = _of_loop(rows)
+    if not rows:
+        # A misspelt variable looks like this; nobody looked at the host, so it is not fine.
+        return _without_checklist(host, Status.UNKNOWN, "no check is defined for this host", now)
     return HostReport(host, [_read_row(row, now) for row in rows], duration=_seconds(value.get("duration")))
+
+
+def _of_loop(rows: Iterable[Any]) -> list[Any]:
+    """A checklist in a loop registers a list of its results: they are one checklist."""
+    found: list[Any] = []
+    for row in rows:
+        inner = row.get("results") if isinstance(row, Mapping) and "ansible_loop_var" in row else None
+        found += inner if isinstance(inner, (list, tuple)) else [row]
+    return found
 
 
 def _without_checklist(
@@ -163,8 +181,8 @@ def _without_checklist(
 
 def _synthetic(check: str, status: Status, message: str, now: datetime) -> Result:
     title, probe = {
-        "reachable": ("Host is reachable", "connection"),
-        "checklist": ("Checklist ran", "checklist"),
+        "reachable": ("Connection", "connection"),
+        "checklist": ("Checklist", "checklist"),
     }[check]
     return Result(check, title, probe, status, None, None, message, None, None, [], [], rfc3339(now), 0.0)
 
@@ -241,10 +259,12 @@ def natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(name)]
 
 
-def _started(hosts: Iterable[HostReport], now: datetime) -> datetime:
-    """The first check's start. A host whose clock is off must not date the run."""
-    starts = (parse_time(row.started) for host in hosts for row in host.results)
-    return min((start for start in starts if start and now - _LONGEST_RUN <= start <= now), default=now)
+def _started(hosts: Iterable[HostReport], now: datetime, began: datetime | None) -> datetime:
+    """The first check's start; without a check, ansible's own. A host whose clock is off must not date the run."""
+    answered = (host for host in hosts if host.reachable and host.refused is None)
+    starts = (parse_time(row.started) for host in answered for row in host.results if row.probe != "checklist")
+    fallback = began if began is not None and now - _LONGEST_RUN <= began <= now else now
+    return min((start for start in starts if start and now - _LONGEST_RUN <= start <= now), default=fallback)
 
 
 def parse_time(text: str) -> datetime | None:

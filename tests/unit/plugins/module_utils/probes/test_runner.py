@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,22 @@ def test_a_crash_of_the_probe_is_unknown(monkeypatch: pytest.MonkeyPatch) -> Non
     assert one({"probe": "file", "path": "/"})["status"] == "unknown"
 
 
+def test_secrets_of_a_command_line_are_masked_in_what_it_says() -> None:
+    argv = ["sh", "-c", "echo it is leakpw8 or urlpw9; exit 1", "--password", "leakpw8", "x://u:urlpw9@h/"]
+    check = {"id": "a", "title": "A", "probe": "command"}
+    outcome = run_checklist([check], secrets={0: {"argv": argv}})
+    assert outcome["results"][0]["status"] == "critical"
+    assert "leakpw8" not in str(outcome) and "urlpw9" not in str(outcome)
+
+
+@pytest.mark.parametrize(("critical", "status"), [("> 500ms", "critical"), ("> 5s", "unknown"), (None, "unknown")])
+def test_no_answer_in_time_is_at_least_that_slow(critical: str | None, status: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        result = one({"probe": "http", "url": url, "timeout": 1, "critical": critical})
+    assert result["status"] == status and "no answer within 1 s" in result["message"]
+
+
 def test_answers_come_from_a_child_process() -> None:
     result = one({"probe": "command", "argv": ["sh", "-c", "echo $PPID"], "format": "regex", "pattern": r"\d+"})
     assert result["value"] != os.getpid()
@@ -119,10 +136,12 @@ def test_answers_come_from_a_child_process() -> None:
     ("check", "hidden"),
     [
         ({"id": "a", "password": "x"}, {"password": "x"}),
+        ({"id": "a", "probe": "postgres", "pasword": "x"}, {"pasword": "x"}),
+        ({"id": "a", "probe": "no-such", "auth": ["x"]}, {"auth": ["x"]}),
         ({"id": "a", "headers": {"X-Key": "1"}}, {"headers": {"X-Key": "1"}}),
         ({"id": "a", "url": "http://u:pw@host/"}, {"url": "http://u:pw@host/"}),
         ({"id": "a", "argv": ["x", "--token", "abcdef"]}, {"argv": ["x", "--token", "abcdef"]}),
-        ({"id": "a", "path": "/etc/passwd", "password": None}, {}),
+        ({"id": "a", "probe": "file", "path": "/etc/passwd", "password": None}, {}),
     ],
 )
 def test_secrets_leave_the_checks(check: dict[str, Any], hidden: dict[str, Any]) -> None:
