@@ -55,7 +55,7 @@ def _holds_secret(value: Any) -> bool:
     if isinstance(value, str):
         return has_secret(value)
     if isinstance(value, dict):
-        return any(_holds_secret(entry) for entry in value.values())
+        return any(_is_secret(name, entry) for name, entry in value.items())
     if isinstance(value, (list, tuple)):
         # The parts of a command line are looked at together: a secret is often the word after its option.
         return any(_holds_secret(entry) for entry in value) or has_secret(" ".join(map(str, value)))
@@ -64,6 +64,8 @@ def _holds_secret(value: Any) -> bool:
 
 class ActionModule(ActionBase):  # type: ignore[misc]
     """Run the module with its secrets apart."""
+
+    module = "day2.ops.checklist"
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
@@ -74,6 +76,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if secrets:
             arguments["secrets"] = json.dumps(secrets)
         outcome: dict[str, Any] = self._execute_module(
-            module_name="day2.ops.checklist", module_args=arguments, task_vars=task_vars
+            module_name=self.module, module_args=arguments, task_vars=task_vars
         )
         return outcome

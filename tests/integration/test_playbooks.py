@@ -81,7 +81,8 @@ def test_the_daily_checklist_of_the_lab_host(lab_host: Any, tmp_path: Path) -> N
     ("checks", "fail_on", "status"),
     [
         ([DISK], "warning", 0), ([TIGHT], "critical", 0), ([TIGHT], "warning", 2), ([FULL], "critical", 2),
-        ([FULL], "never", 0), ([{**DISK, "path": "/nowhere"}], "critical", 2), ([], "critical", 2), ([DISK], "bogus", 2),
+        ([FULL], "never", 0), ([{**DISK, "path": "/nowhere"}], "critical", 2), ([], "critical", 2),
+        ([DISK], "bogus", 2),
     ],
 )  # fmt: skip
 def test_the_exit_status(site: Site, checks: list[dict[str, Any]], fail_on: str, status: int) -> None:

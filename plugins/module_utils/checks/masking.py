@@ -20,8 +20,8 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(@)", re.IGNORECASE), rf"\g<1>{MASK}\g<2>"),
     (
         re.compile(
-            # Not the last part of a path: `/etc/passwd: no such line` gives nothing away.
-            r"((?<![\w/.-])[\w.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key)"
+            # Not the last part of a path: `/etc/passwd: no such line` gives nothing away. Nor does a rule of sudo.
+            r"((?<![\w/.-])(?!NOPASSWD\b)[\w.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key)"
             r"[\w.-]*[\"']?\s*(?:=|:)\s*)" + _QUOTED_OR_WORD,
             re.IGNORECASE,
         ),

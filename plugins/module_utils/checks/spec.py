@@ -186,6 +186,12 @@ def _argv(value: object) -> tuple[str, ...]:
     return words
 
 
+def _check(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict) or not isinstance(value.get("probe"), str):
+        raise ArgumentError("is not a check: a mapping of `probe` and its arguments")
+    return dict(value)
+
+
 def _mode(value: object) -> str:
     # YAML reads an unquoted 0640 as the number 416.
     if not isinstance(value, str) or not re.fullmatch(r"[0-7]{3,4}", value):
@@ -218,6 +224,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "integers": _integers,
     "mapping": _mapping,
     "mode": _mode,
+    "check": _check,
 }
 
 # The fields that every check may have, whatever its probe.

@@ -12,8 +12,7 @@ import pwd
 import stat
 import time
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
-from typing import Any, Iterator
+from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
     BYTES,
@@ -24,7 +23,8 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
-from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.process.files import entries, matches
 
 _WANTED = ("mode", "owner", "group")
 
@@ -109,9 +109,9 @@ def _walk(args: Any) -> Tally:
     tally = Tally()
     seen: set[tuple[int, int]] = set()
     young = time.time() - args["since"]
-    for name, status in _entries(args):
+    for name, status in entries(args["path"], None, args["exclude"], args["recursive"]):
         kind = "directory" if stat.S_ISDIR(status.st_mode) else "file"
-        if args["type"] not in ("any", kind) or not _matches(os.path.basename(name), args["pattern"]):
+        if args["type"] not in ("any", kind) or not matches(os.path.basename(name), args["pattern"]):
             continue
         tally.count += 1
         tally.newest = max(tally.newest or 0.0, status.st_mtime)
@@ -127,41 +127,6 @@ def _walk(args: Any) -> Tally:
             tally.biggest = sorted(tally.biggest, reverse=True)[:_SHOWN]
     tally.biggest = sorted(tally.biggest, reverse=True)[:_SHOWN]
     return tally
-
-
-def _matches(name: str, patterns: tuple[str, ...] | None) -> bool:
-    return patterns is None or any(fnmatch(name, pattern) for pattern in patterns)
-
-
-def _entries(args: Any) -> Iterator[tuple[str, os.stat_result]]:
-    """Everything below the directory but symbolic links, with its status."""
-    root = args["path"]
-    waiting, device = [root], None
-    while waiting:
-        folder = waiting.pop()
-        try:
-            if device is None:
-                device = os.stat(folder).st_dev
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_symlink() or (args["exclude"] and _matches(entry.name, args["exclude"])):
-                        continue
-                    try:
-                        status = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    yield entry.path, status
-                    if stat.S_ISDIR(status.st_mode) and args["recursive"] and status.st_dev == device:
-                        waiting.append(entry.path)
-        except PermissionError:
-            raise NeedsRoot(f"{folder} cannot be read") from None
-        except FileNotFoundError:
-            if folder == root:
-                raise Undetermined(f"{root} does not exist") from None
-        except NotADirectoryError:
-            raise Undetermined(f"{root} is not a directory") from None
-        except OSError as exc:
-            raise Undetermined(f"{folder}: {exc.strerror}") from exc
 
 
 def _compare(name: str, status: os.stat_result, args: Any, tally: Tally) -> None:

@@ -12,6 +12,7 @@ from types import ModuleType
 PROBES = (
     "attestation",
     "backup",
+    "baseline",
     "certificate",
     "command",
     "cpu",
@@ -44,6 +45,7 @@ def packed() -> tuple[ModuleType, ...]:
     from ansible_collections.day2.ops.plugins.module_utils.probes import (
         attestation,
         backup,
+        baseline,
         certificate,
         command,
         cpu,
@@ -68,6 +70,7 @@ def packed() -> tuple[ModuleType, ...]:
     return (
         attestation,
         backup,
+        baseline,
         certificate,
         command,
         cpu,

@@ -52,9 +52,7 @@ def run_checklist(
     """
     begun = time.monotonic()
     secrets = secrets or {}
-    whole = [
-        {**entry, **secrets.get(place, {})} if isinstance(entry, dict) else entry for place, entry in enumerate(raw)
-    ]
+    whole = with_secrets(raw, secrets)
     checks = [
         replace(check, index=place)
         for place, check in enumerate(parse_checks(whole, find_spec, registry.PROBES, timeout))
@@ -75,6 +73,13 @@ def run_checklist(
         "duration": round(time.monotonic() - begun, 4),
         "results": [result.to_dict() for result in results],
     }
+
+
+def with_secrets(raw: Sequence[object], secrets: Mapping[int, Mapping[str, Any]]) -> list[object]:
+    """The checks with the fields that were kept apart, by their place."""
+    return [
+        {**entry, **secrets.get(place, {})} if isinstance(entry, dict) else entry for place, entry in enumerate(raw)
+    ]
 
 
 def in_one_sentence(outcome: Mapping[str, Any]) -> str:

@@ -43,7 +43,6 @@ class Progress:
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _NUMBER.size + _MARK.size + _NUMBER.size)
-        self._last = (_OPENING, _NOBODY, time.monotonic())
         self.mark(_OPENING, _NOBODY)
 
     def mark(self, phase: int, item: int) -> None:
@@ -51,7 +50,8 @@ class Progress:
         number = _NUMBER.pack(before + 1)
         # Slices, because pack_into() first fills its place with zeros.
         self._memory[: _NUMBER.size] = number
-        self._memory[_NUMBER.size : -_NUMBER.size] = _MARK.pack(phase, item, time.monotonic())
+        self._last = (phase, item, time.monotonic())
+        self._memory[_NUMBER.size : -_NUMBER.size] = _MARK.pack(*self._last)
         self._memory[-_NUMBER.size :] = number
 
     def enter(self, item: int) -> None:
