@@ -22,6 +22,11 @@ from ansible.utils.color import stringc
 from ansible.utils.display import Display
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
 from ansible_collections.day2.ops.plugins.plugin_utils.report import terminal, write
+from ansible_collections.day2.ops.plugins.plugin_utils.report.acknowledge import (
+    Acknowledgement,
+    AcknowledgementError,
+    parse,
+)
 from ansible_collections.day2.ops.plugins.plugin_utils.report.document import Report, Run, build, verdict
 from ansible_collections.day2.ops.plugins.plugin_utils.report.version import collection_version
 
@@ -41,6 +46,8 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "variable": {"type": "str", "default": "day2_checklist"},
     "hosts": {"type": "list", "elements": "str"},
     "fail_on": {"type": "str", "default": "critical", "choices": ["never", "critical", "warning"]},
+    "acknowledged": {"type": "str", "default": "day2_acknowledged"},
+    "validate_only": {"type": "bool", "default": False},
 }
 
 
@@ -71,6 +78,28 @@ def _ansible_began() -> datetime | None:
         return None
 
 
+def acknowledgements(hostvars: Any, hosts: list[str], variable: str) -> dict[str, list[Acknowledgement]]:
+    """Each host's entries. Hosts of one group share theirs, which are read once."""
+    known: dict[str, list[Acknowledgement]] = {}
+    found: dict[str, list[Acknowledgement]] = {}
+    for host in hosts:
+        values = hostvars.raw_get(host)
+        raw = values.get(variable) if isinstance(values, Mapping) else None
+        if not raw:
+            continue
+        text = str(raw)
+        if "{{" in text:
+            raw = hostvars[host][variable]
+            text = str(raw)
+        if text not in known:
+            try:
+                known[text] = parse(raw)
+            except AcknowledgementError as error:
+                raise AnsibleActionFail(str(error)) from error
+        found[host] = known[text]
+    return found
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]
     """Reads what the hosts registered, writes the report, prints the checklist."""
 
@@ -81,6 +110,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: object = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(None, task_vars)
         _validation, arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)
+        if arguments["validate_only"]:
+            self._inputs(arguments, task_vars or {})
+            return {**result, "changed": False}
         report = self._build(arguments, task_vars or {})
         directory = Path(os.path.abspath(arguments["directory"]))
         places = write.paths(directory, report.run.run_id)
@@ -108,10 +140,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         return result
 
-    def _build(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> Report:
-        now = datetime.now(timezone.utc)
-        run_id = arguments["run_id"] or write.new_run_id(now)
-        if not _RUN_ID.fullmatch(run_id) or run_id == write.LATEST:
+    def _inputs(
+        self, arguments: dict[str, Any], task_vars: dict[str, Any]
+    ) -> tuple[str | None, list[str], dict[str, list[Acknowledgement]]]:
+        """Run id, hosts and what they acknowledge; whatever is malformed is refused here."""
+        run_id = arguments["run_id"]
+        if run_id is not None and (not _RUN_ID.fullmatch(run_id) or run_id == write.LATEST):
             raise AnsibleActionFail(
                 f"run_id '{run_id}' cannot name a directory: letters, digits and '._-', "
                 f"beginning with a letter or a digit, and not '{write.LATEST}'"
@@ -119,8 +153,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         hosts = arguments["hosts"]
         if hosts is None:
             hosts = task_vars["ansible_play_hosts_all"]
+        hosts = list(dict.fromkeys(hosts))
+        return run_id, hosts, acknowledgements(task_vars["hostvars"], hosts, arguments["acknowledged"])
+
+    def _build(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> Report:
+        now = datetime.now(timezone.utc)
+        run_id, hosts, acknowledged = self._inputs(arguments, task_vars)
         run = Run(
-            run_id=run_id,
+            run_id=run_id or write.new_run_id(now),
             title=arguments["title"],
             system=arguments["system"],
             cadence=arguments["cadence"] or None,
@@ -128,8 +168,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             versions={"collection": collection_version(), "ansible": ansible_version},
             began=_ansible_began(),
         )
-        values = registered(task_vars["hostvars"], list(dict.fromkeys(hosts)), arguments["variable"])
-        return build(run, values, now)
+        values = registered(task_vars["hostvars"], hosts, arguments["variable"])
+        return build(run, values, now, acknowledged)
 
     def _show(self, report: Report, place: str) -> None:
         text = terminal.render(report, place, _TERMINAL_WIDTH)

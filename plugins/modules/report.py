@@ -54,6 +54,18 @@ options:
     type: str
     choices: [never, critical, warning]
     default: critical
+  acknowledged:
+    description:
+      - The variable that holds a host's acknowledged findings - a list of mappings with C(id) and C(host) (names or
+        shell patterns; without C(host) every host), C(owner), C(reason) and C(until) (a day, which counts to its end in
+        UTC, or a time with its zone).
+      - An acknowledged finding is shown as such, does not make the run fail, and alarms again when C(until) is over.
+    type: str
+    default: day2_acknowledged
+  validate_only:
+    description: Only looks whether the arguments and the acknowledgements are well-formed. Writes and prints nothing.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Prints the checklist and writes no file.

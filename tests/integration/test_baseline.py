@@ -67,7 +67,8 @@ def test_a_second_record_changes_nothing(lab_host: Any) -> None:
 
 @pytest.mark.usefixtures("recorded")
 def test_changes_are_shown(lab_host: Any) -> None:
-    changes = """useradd -m intruder; usermod -aG sudo intruder; echo 'intruder ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/x
+    changes = """useradd -m intruder; usermod -aG sudo intruder
+    echo 'intruder ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/x
     nft add table inet stray; nft add chain inet stray c; nft add rule inet stray c tcp dport 4444 accept
     chmod 0666 /etc/options_engine/api.yaml; head -c 2000 /dev/zero > /root/figure/f"""
     back = """userdel -r intruder 2>/dev/null; rm /etc/sudoers.d/x; nft delete table inet stray

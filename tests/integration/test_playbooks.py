@@ -93,7 +93,40 @@ def test_the_exit_status(site: Site, checks: list[dict[str, Any]], fail_on: str,
 def test_settings_are_refused_before_anything_runs(site: Site) -> None:
     site.host("a", day2_daily_checks=[DISK])
     site.run(day2_fail_on="bogus")
-    assert "day2_fail_on is 'bogus'" in site.output and site.report is None
+    assert (
+        "fail_on must be one of" in site.output
+        and "Answer the checks]" not in site.output.split("Refuse")[1]
+        and site.report is None
+    )
+
+
+KNOWN = {"id": "full", "host": "a", "owner": "A. Owner", "reason": "more disks come", "until": "2199-12-31"}
+
+
+def test_an_acknowledged_finding_does_not_fail_the_run(site: Site) -> None:
+    for name in ("a", "b"):
+        site.host(name, day2_daily_checks=[FULL], day2_acknowledged=[KNOWN])
+    assert site.run() == 2
+    assert site.results("a")["full"]["acknowledged"]["owner"] == "A. Owner"
+    assert "acknowledged" not in site.results("b")["full"] and site.report["acknowledged"] == 1
+    assert site.run("-l", "a") == 0
+    assert "acknowledged by A. Owner until 2199-12-31: more disks come" in site.output
+
+
+def test_an_acknowledged_host_may_be_gone(site: Site) -> None:
+    site.gone("b")
+    site.hosts["b"]["day2_acknowledged"] = [
+        {**KNOWN, "id": "reachable", "host": "b", "reason": "{{ why }}", "until": "2199-12-31"}
+    ]
+    site.hosts["b"]["why"] = "moved"
+    assert site.run() == 0
+    assert site.results("b")["reachable"]["acknowledged"]["reason"] == "moved"
+
+
+def test_a_malformed_acknowledgement_is_refused_before_anything_runs(site: Site) -> None:
+    site.host("a", day2_daily_checks=[DISK], day2_acknowledged=[{**KNOWN, "until": "someday"}])
+    assert site.run() == 2
+    assert "entry 1 ('full'): 'until' is 'someday'" in site.output and site.report is None
 
 
 def test_a_host_that_is_not_there_ends_nothing(site: Site) -> None:

@@ -87,8 +87,17 @@ class Result:
     ref: list[str]
     started: str
     duration: float
+    # Set on the controller, for findings only: owner, reason, until.
+    acknowledged: dict[str, str] | None = None
+
+    @property
+    def alarming(self) -> bool:
+        """Whether somebody has to look: a finding that nobody has acknowledged."""
+        return self.status in (Status.CRITICAL, Status.UNKNOWN, Status.WARNING) and self.acknowledged is None
 
     def to_dict(self) -> dict[str, Any]:
         record = dict(self.__dict__)
         record["status"] = self.status.value
+        if self.acknowledged is None:
+            del record["acknowledged"]
         return record

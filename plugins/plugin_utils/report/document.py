@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils.checks import judge
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status, summarise, worst
+from ansible_collections.day2.ops.plugins.plugin_utils.report.acknowledge import Acknowledgement, apply
 from ansible_collections.day2.ops.plugins.plugin_utils.report.text import one_line, plain
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 EVIDENCE_LINES = 20
 FINDINGS = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING)
 RANK = {status: place for place, status in enumerate(Status)}
@@ -56,17 +57,25 @@ class HostReport:
     reachable: bool = True
     refused: str | None = None
     summary: dict[str, int] = field(init=False)
+    acknowledged: int = field(init=False)
     status: Status = field(init=False)
     message: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.summary = summarise(result.status for result in self.results)
-        self.status = worst(result.status for result in self.results)
-        self.results.sort(key=lambda result: RANK[result.status])
+        quiet = [result for result in self.results if result.acknowledged is not None]
+        self.summary = summarise(result.status for result in self.results if result.acknowledged is None)
+        self.acknowledged = len(quiet)
+        self.status = worst(Status.OK if result.acknowledged else result.status for result in self.results)
+        self.results.sort(key=_urgency)
         if not self.reachable or self.refused is not None:
             self.message = self.results[0].message
         else:
-            self.message = count_words(self.summary) or "no check"
+            self.message = self.account()
+
+    def account(self) -> str:
+        """The counts in words, with what is acknowledged at their end."""
+        words = [count_words(self.summary), f"{self.acknowledged} acknowledged" if self.acknowledged else ""]
+        return ", ".join(word for word in words if word) or "no check"
 
     @property
     def findings(self) -> int:
@@ -78,6 +87,7 @@ class HostReport:
             "reachable": self.reachable,
             "status": self.status.value,
             "summary": self.summary,
+            "acknowledged": self.acknowledged,
             "duration": self.duration,
             "message": self.message,
             "results": [result.to_dict() for result in self.results],
@@ -106,6 +116,10 @@ class Report:
         return round((self.finished - self.started).total_seconds(), 3)
 
     @property
+    def acknowledged(self) -> int:
+        return sum(host.acknowledged for host in self.hosts)
+
+    @property
     def refused(self) -> dict[str, str]:
         return {host.host: host.refused for host in self.hosts if host.refused is not None}
 
@@ -130,13 +144,32 @@ class Report:
             "status": self.status.value,
             "fail_on": run.fail_on,
             "summary": self.summary,
+            "acknowledged": self.acknowledged,
             "versions": dict(run.versions),
         }
 
 
-def build(run: Run, values: Iterable[tuple[str, object]], now: datetime) -> Report:
-    """The report of pairs of a host and its value; None is a host where no checklist ran."""
+def _urgency(row: Result) -> float:
+    """Acknowledged findings come after those that nobody knows yet, and before what is fine."""
+    return RANK[row.status] if row.acknowledged is None else RANK[Status.OK] - 0.5
+
+
+Acknowledged = Mapping[str, Sequence[Acknowledgement]]
+
+
+def build(
+    run: Run, values: Iterable[tuple[str, object]], now: datetime, acknowledged: Acknowledged | None = None
+) -> Report:
+    """The report of pairs of a host and its value; None is a host where no checklist ran.
+
+    `acknowledged` has the entries of each host.
+    """
     hosts = [read_host(name, value, now) for name, value in values]
+    for place, host in enumerate(hosts):
+        entries = (acknowledged or {}).get(host.host, ())
+        if entries and host.refused is None:
+            rows = [apply(row, host.host, entries, now) for row in host.results]
+            hosts[place] = HostReport(host.host, rows, host.duration, host.reachable)
     return Report(run, hosts, _started(hosts, now, run.began), now)
 
 
@@ -296,7 +329,9 @@ def verdict(report: Report) -> str:
         concerned = sum(1 for host in report.hosts if host.findings)
         sentence = f"{found} on {concerned} of {hosts_word(total)}"
     else:
-        sentence = f"no findings: {count_words(report.summary) or 'no check'} on {hosts_word(total)}"
+        sentence = f"no findings: {count_words(report.summary) or 'nothing else'} on {hosts_word(total)}"
+    if report.acknowledged:
+        sentence += f"; {report.acknowledged} acknowledged"
     unreachable = sum(1 for host in report.hosts if not host.reachable)
     if unreachable:
         sentence += f" ({unreachable} unreachable)"

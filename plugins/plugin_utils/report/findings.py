@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
-from ansible_collections.day2.ops.plugins.plugin_utils.report.document import FINDINGS, RANK, Report
+from ansible_collections.day2.ops.plugins.plugin_utils.report.document import RANK, Report
 
 
 @dataclass
@@ -26,7 +26,7 @@ def group(report: Report) -> list[Finding]:
     groups: dict[tuple[Status, str, str], Finding] = {}
     for host_number, host in enumerate(report.hosts):
         for row_number, row in enumerate(host.results):
-            if row.status not in FINDINGS:
+            if not row.alarming:
                 break  # rows are sorted worst first
             key = (row.status, row.id, row.title)
             finding = groups.setdefault(key, Finding(row.status, row, []))

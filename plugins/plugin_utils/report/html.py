@@ -22,6 +22,7 @@ from urllib.parse import quote
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
 from ansible_collections.day2.ops.plugins.plugin_utils.report import findings
+from ansible_collections.day2.ops.plugins.plugin_utils.report.acknowledge import words
 from ansible_collections.day2.ops.plugins.plugin_utils.report.document import (
     FINDINGS,
     HostReport,
@@ -147,7 +148,7 @@ def _overview(page: Page) -> str:
 
 
 def _tile(number: int, host: HostReport) -> str:
-    counts = count_words(host.summary, FINDINGS) or count_words(host.summary) or "no check"
+    counts = count_words(host.summary, FINDINGS) or host.account()
     said = "unreachable" if not host.reachable else "refused" if host.refused else counts
     name = _text(host.host).replace(".", ".<wbr>")
     return f'<li><a class="{host.status.value}" href="#h{number}"><b>{name}</b><span>{said}</span></a></li>'
@@ -160,6 +161,11 @@ def _filter(page: Page) -> str:
         f"{'' if summary[status.value] else ' disabled'}>{summary[status.value]} {status.value}</button>"
         for status in Status
     )
+    if page.report.acknowledged:
+        buttons += (
+            '<button type="button" aria-pressed="false" data-status="acknowledged" class="acknowledged">'
+            f"{page.report.acknowledged} acknowledged</button>"
+        )
     names = "".join(f'<option value="{_text(host.host)}"></option>' for host in page.report.hosts)
     host = (
         '<label>Host <input type="search" id="host" list="names" autocomplete="off" placeholder="any"></label>'
@@ -191,20 +197,21 @@ def _host(number: int, host: HostReport, alone: bool) -> str:
     rows = "".join(_row(f"h{number}r{place}", row) for place, row in enumerate(host.results))
     return (
         f'<details class="host {host.status.value}" id="h{number}"{opened}><summary>{_word(host.status)}'
-        f"<h3>{_text(host.host)}</h3><span>{count_words(host.summary) or 'no check'}{took}</span></summary>"
+        f"<h3>{_text(host.host)}</h3><span>{host.account()}{took}</span></summary>"
         f'<div class="rows">{rows}</div></details>\n'
     )
 
 
 def _row(place: str, row: Result) -> str:
     # 50,000 of these: every element counts, so the cells have no wrappers
-    status = row.status.value
+    status = row.status.value if row.acknowledged is None else "acknowledged"
     ref = _refs(row.ref) or "<i></i>"
+    known = f"<em>{_text(_capital(words(row.acknowledged)))}.</em> " if row.acknowledged is not None else ""
     told = " told" if row.evidence else ""
     return (
-        f'<details class="row {status}{told}" id="{place}"><summary><b class="s {status}">{status}</b>{ref}'
+        f'<details class="row {status}{told}" id="{place}"><summary><b class="s {status}">{row.status.value}</b>{ref}'
         f'<span class="t">{_text(row.title)}</span><span class="v">{_text(value_text(row))}</span>'
-        f'<span class="m">{_text(row.message)}</span></summary><div class="more">{_evidence(row)}'
+        f'<span class="m">{known}{_text(row.message)}</span></summary><div class="more">{_evidence(row)}'
         f"<p>{''.join(_facts(row))}</p></div></details>"
     )
 

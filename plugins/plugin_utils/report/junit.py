@@ -10,6 +10,7 @@ import re
 from xml.sax.saxutils import escape, quoteattr
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
+from ansible_collections.day2.ops.plugins.plugin_utils.report.acknowledge import words
 from ansible_collections.day2.ops.plugins.plugin_utils.report.document import HostReport, Report
 from ansible_collections.day2.ops.plugins.plugin_utils.report.show import thresholds, value_text
 
@@ -26,6 +27,8 @@ def _content(text: str) -> str:
 
 
 def _outcome(row: Result, fail_on: str) -> str | None:
+    if row.acknowledged is not None:
+        return "skipped"
     if row.status is Status.WARNING and fail_on == "warning":
         return "failure"
     return _OUTCOME.get(row.status)
@@ -45,7 +48,8 @@ def _case(host: HostReport, row: Result, fail_on: str) -> str:
         if row.status is Status.OK:
             return f"{start}/>\n"
         return f"{start}>\n      <system-out>{_content(_account(row))}</system-out>\n    </testcase>\n"
-    message = _attribute(row.message)
+    known = f"{words(row.acknowledged)}; " if row.acknowledged is not None else ""
+    message = _attribute(known + row.message)
     if outcome == "skipped":
         return f"{start}>\n      <skipped message={message}/>\n    </testcase>\n"
     body = f'<{outcome} type="{row.status.value}" message={message}>{_content(_account(row))}</{outcome}>'

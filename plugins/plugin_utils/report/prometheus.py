@@ -40,6 +40,7 @@ _HELP = {
     "day2_host_duration_seconds": "How long the host's checklist took.",
     "day2_check_info": "What the check is: title, probe and place in the manual; always 1.",
     "day2_check_status": f"Status of the check: {_CODE_WORDS}.",
+    "day2_check_acknowledged": "1 while somebody has acknowledged the finding; alert on status unless acknowledged.",
     "day2_check_duration_seconds": "How long the check took.",
     "day2_check_value": "Value of the check where it is a plain number, in the unit of the label.",
     "day2_check_value_ratio": "Value of the check where it is a percentage, as a fraction of 1.",
@@ -104,6 +105,8 @@ def _add_host(exposition: _Exposition, host: HostReport, common: Mapping[str, st
         about = _labels({"title": row.title, "probe": row.probe, "ref": " ".join(row.ref)})
         exposition.add("day2_check_info", f"{check},{about}", 1)
         exposition.add("day2_check_status", check, CODES[row.status])
+        if row.acknowledged is not None:
+            exposition.add("day2_check_acknowledged", check, 1)
         exposition.add("day2_check_duration_seconds", check, row.duration)
         sample = _value(row, check)
         if sample:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
+from ansible_collections.day2.ops.plugins.plugin_utils.report.acknowledge import words
 from ansible_collections.day2.ops.plugins.plugin_utils.report.document import (
-    FINDINGS,
     HostReport,
     Report,
-    count_words,
     hosts_word,
     verdict,
 )
@@ -74,10 +73,10 @@ class _Printer:
 
     def _account(self, host: HostReport) -> str:
         seconds = f" in {host.duration:.1f} s" if host.duration else ""
-        return "  " + (count_words(host.summary) or "no check") + seconds
+        return "  " + host.account() + seconds
 
     def _rows(self, host: HostReport) -> Iterator[str]:
-        rows = [row for row in host.results if row.status in FINDINGS or not self.only_findings]
+        rows = [row for row in host.results if row.alarming or not self.only_findings]
         refs = [shorten(one_line(" ".join(row.ref)), _WIDEST_REF) for row in rows]
         titles = [shorten(one_line(row.title), _WIDEST_TITLE) for row in rows]
         ref_width = max(map(columns, refs), default=0)
@@ -85,9 +84,14 @@ class _Printer:
         before = 2 + _WORD + 2 + (ref_width + 2 if ref_width else 0) + title_width + 2
         for row, ref, title in zip(rows, refs, titles):
             message = one_line(row.message)
+            status = self._word(row.status)
+            if row.acknowledged is not None:
+                # Known: not in an alarming colour, and who knows it comes first.
+                status = self.paint(pad(row.status.value, _WORD), Status.SKIPPED)
+                message = one_line(f"{words(row.acknowledged)} · {row.message}")
             if self.width and self.width - before >= _LEAST_MESSAGE:
                 message = shorten(message, self.width - before)
-            cells = [self._word(row.status), pad(ref, ref_width), pad(title, title_width), message]
+            cells = [status, pad(ref, ref_width), pad(title, title_width), message]
             yield ("  " + "  ".join(cell for cell in cells if cell)).rstrip()
 
 
