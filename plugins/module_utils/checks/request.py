@@ -25,7 +25,7 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.threshold import (
 from ansible_collections.day2.ops.plugins.module_utils.errors import CheckError
 
 # Metrics whose value is whatever a query of the check's own finds.
-_READ_BY_QUERY = ("query", "value")
+_READ_BY_QUERY = ("query", "value", "info")
 
 FindSpec = Callable[[str], ProbeSpec]
 
