@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 from datetime import datetime
-from typing import BinaryIO, Iterator
+from typing import BinaryIO, Iterator, NamedTuple
 
 from ansible_collections.day2.ops.plugins.module_utils.logs.timestamps import line_time
 
@@ -54,15 +54,17 @@ def start_of_time(stream: BinaryIO, size: int, cutoff: float, now: float) -> int
 
 
 def start_in_flow(stream: BinaryIO, cutoff: float, now: float) -> int | None:
-    """The same for what cannot be sought, such as a compressed log. An hour that came twice counts as the later one."""
-    place, kept, cut, dated = 0, b"", 0, False
+    """The same for what cannot be sought, such as a compressed log; None also if all lines are older.
+
+    An hour that came twice counts as the later one.
+    """
+    place, kept, cut = 0, b"", 0
     while True:
         block = stream.read(_FLOW)
         data = kept + block
         whole = data.rfind(b"\n") + 1 if block else len(data)
         lines = io.BytesIO(data[:whole]).readlines()
         last = next((moment for line in reversed(lines) for moment in [_later(line, now)] if moment is not None), None)
-        dated = dated or last is not None
         found = last is not None and last >= cutoff
         for line in lines if found else ():
             moment = _later(line, now)
@@ -73,7 +75,7 @@ def start_in_flow(stream: BinaryIO, cutoff: float, now: float) -> int | None:
         if whole:
             place, cut = place + whole + cut, 0
         if not block:
-            return place if dated or place == 0 else None
+            return None
         kept = data[whole:]
         if len(kept) > _PATIENCE:
             # An endless line: its head is enough.
@@ -132,7 +134,7 @@ def _start_in_repeated_hour(stream: BinaryIO, begin: int, size: int, cutoff: flo
         latest = max(latest, first)
         if start is None and (second if went_back else first) >= cutoff:
             start = place
-        if start_if_later is None and (second if second <= now + _DISORDER else first) >= cutoff:
+        if start_if_later is None and (second if second <= now else first) >= cutoff:
             start_if_later = place
         if went_back and start is not None:
             return start
@@ -187,3 +189,31 @@ def _first_time(stream: BinaryIO, place: int, limit: int, now: float) -> float |
 
 def size_of(stream: BinaryIO) -> int:
     return os.fstat(stream.fileno()).st_size
+
+
+class Head(NamedTuple):
+    """How a log begins: the time of its first dated line, where that line lies, and the bytes up to well after it."""
+
+    moment: float
+    place: int
+    data: bytes
+
+    def is_of_same_log(self, other: Head) -> bool:
+        """Whether one log is a copy of the other, or of its beginning: all that is known of both is the same."""
+        length = min(len(self.data), len(other.data))
+        return self.data[:length] == other.data[:length]
+
+
+def head_of(stream: BinaryIO, now: float) -> Head | None:
+    """How a log begins that stands at its beginning; None when no line shows a time."""
+    data = bytearray()
+    while len(data) < _PATIENCE:
+        line = stream.readline(_WINDOW)
+        if not line:
+            return None
+        place = len(data)
+        data += line
+        moment = _later(line, now)
+        if moment is not None:
+            return Head(moment, place, bytes(data) + stream.read(_WINDOW))
+    return None
