@@ -116,11 +116,11 @@ def _before_repeated_hour(moment: float) -> float | None:
 def _start_in_repeated_hour(stream: BinaryIO, begin: int, size: int, cutoff: float, now: float) -> int:
     """The second of the two hours begins where the lines' times go back.
 
-    Where they do not, only one of the hours has lines, and nobody knows which: rather the later one, if it has come.
+    Where they do not, only one of the hours has lines, and nobody may know which: rather the later one.
     """
     start: int | None = None
     start_if_later: int | None = None
-    latest, went_back = 0.0, False
+    latest, went_back, is_first = 0.0, False, False
     for place, line in _lines_from(stream, begin, size):
         first, second = (line_time(line, now, fold) for fold in (0, 1))
         if first is None or second is None:
@@ -132,15 +132,17 @@ def _start_in_repeated_hour(stream: BinaryIO, begin: int, size: int, cutoff: flo
             continue
         went_back = went_back or first < latest - _DISORDER
         latest = max(latest, first)
+        # The later of the hours has not come that far: these lines, and those before them, are of the first one.
+        is_first = is_first or second > now
         if start is None and (second if went_back else first) >= cutoff:
             start = place
-        if start_if_later is None and (second if second <= now else first) >= cutoff:
+        if start_if_later is None and second >= cutoff:
             start_if_later = place
         if went_back and start is not None:
             return start
     else:
         end = size
-    found = start if went_back else start_if_later
+    found = start if went_back or is_first else start_if_later
     return end if found is None else found
 
 
