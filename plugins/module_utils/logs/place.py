@@ -6,14 +6,19 @@
 
 from __future__ import annotations
 
+import io
 import os
-from typing import BinaryIO
+from datetime import datetime
+from typing import BinaryIO, Iterator, NamedTuple
 
 from ansible_collections.day2.ops.plugins.module_utils.logs.timestamps import line_time
 
 _WINDOW = 1 << 16
+_FLOW = 1 << 18
 # Continuation lines (a traceback) have no time; after this much of them a stretch counts as undated.
 _PATIENCE = 1 << 20
+# Threads write lines a little out of order; only a longer way back is the clock's when daylight saving ends.
+_DISORDER = 60.0
 
 
 def start_of_last_lines(stream: BinaryIO, size: int, lines: int) -> int:
@@ -41,6 +46,44 @@ def start_of_time(stream: BinaryIO, size: int, cutoff: float, now: float) -> int
 
     Bisects: the lines' times are taken to ascend.
     """
+    before = _before_repeated_hour(cutoff)
+    if before is None:
+        return _bisect(stream, size, cutoff, now)
+    place = _bisect(stream, size, before, now)
+    return place if place is None else _start_in_repeated_hour(stream, place, size, cutoff, now)
+
+
+def start_in_flow(stream: BinaryIO, cutoff: float, now: float) -> int | None:
+    """The same for what cannot be sought, such as a compressed log; None also if all lines are older.
+
+    An hour that came twice counts as the later one.
+    """
+    place, kept, cut = 0, b"", 0
+    while True:
+        block = stream.read(_FLOW)
+        data = kept + block
+        whole = data.rfind(b"\n") + 1 if block else len(data)
+        lines = io.BytesIO(data[:whole]).readlines()
+        last = next((moment for line in reversed(lines) for moment in [_later(line, now)] if moment is not None), None)
+        found = last is not None and last >= cutoff
+        for line in lines if found else ():
+            moment = _later(line, now)
+            if moment is not None and moment >= cutoff:
+                return place
+            place += len(line) + cut
+            cut = 0
+        if whole:
+            place, cut = place + whole + cut, 0
+        if not block:
+            return None
+        kept = data[whole:]
+        if len(kept) > _PATIENCE:
+            # An endless line: its head is enough.
+            cut += len(kept) - _WINDOW
+            kept = kept[:_WINDOW]
+
+
+def _bisect(stream: BinaryIO, size: int, cutoff: float, now: float) -> int | None:
     low, high, dated = 0, size, False
     while high - low > _WINDOW:
         middle = (low + high) // 2
@@ -51,12 +94,8 @@ def start_of_time(stream: BinaryIO, size: int, cutoff: float, now: float) -> int
             high = middle
         else:
             low = middle
-    stream.seek(_line_start(stream, low))
-    place = stream.tell()
-    while place < size:
-        line = stream.readline(_WINDOW)
-        if not line:
-            break
+    low = _line_start(stream, low)
+    for place, line in _lines_from(stream, low, size):
         moment = line_time(line, now)
         if moment is not None:
             dated = True
@@ -64,15 +103,69 @@ def start_of_time(stream: BinaryIO, size: int, cutoff: float, now: float) -> int
                 return place
         elif not dated and place - low > 2 * _PATIENCE:
             return None
+    return size if dated or size == 0 else None
+
+
+def _before_repeated_hour(moment: float) -> float | None:
+    """A time before the two hours that local clocks call by the same names, if `moment` is within them."""
+    local = datetime.fromtimestamp(moment)
+    first, second = (local.replace(fold=fold).timestamp() for fold in (0, 1))
+    return None if first == second else first - abs(second - first)
+
+
+def _start_in_repeated_hour(stream: BinaryIO, begin: int, size: int, cutoff: float, now: float) -> int:
+    """The second of the two hours begins where the lines' times go back.
+
+    Where they do not, only one of the hours has lines, and nobody may know which: rather the later one.
+    """
+    start: int | None = None
+    start_if_later: int | None = None
+    latest, went_back, is_first = 0.0, False, False
+    for place, line in _lines_from(stream, begin, size):
+        first, second = (line_time(line, now, fold) for fold in (0, 1))
+        if first is None or second is None:
+            continue
+        if first == second:
+            if first >= cutoff:
+                end = place
+                break
+            continue
+        went_back = went_back or first < latest - _DISORDER
+        latest = max(latest, first)
+        # The later of the hours has not come that far: these lines, and those before them, are of the first one.
+        is_first = is_first or second > now
+        if start is None and (second if went_back else first) >= cutoff:
+            start = place
+        if start_if_later is None and second >= cutoff:
+            start_if_later = place
+        if went_back and start is not None:
+            return start
+    else:
+        end = size
+    found = start if went_back or is_first else start_if_later
+    return end if found is None else found
+
+
+def _later(line: bytes, now: float) -> float | None:
+    return line_time(line, now, fold=1)
+
+
+def _lines_from(stream: BinaryIO, place: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """The heads of the lines from an offset on, each with its own."""
+    stream.seek(place)
+    while place < size:
+        line = stream.readline(_WINDOW)
+        if not line:
+            return
+        yield place, line
         place += len(line)
         while not line.endswith(b"\n") and line:
             line = stream.readline(_WINDOW)
             place += len(line)
-    return size if dated or size == 0 else None
 
 
 def _line_start(stream: BinaryIO, place: int) -> int:
-    """The first line that begins at `place` or after it."""
+    """Offset of the first line that begins at `place` or after it."""
     if place == 0:
         return 0
     stream.seek(place - 1)
@@ -98,3 +191,31 @@ def _first_time(stream: BinaryIO, place: int, limit: int, now: float) -> float |
 
 def size_of(stream: BinaryIO) -> int:
     return os.fstat(stream.fileno()).st_size
+
+
+class Head(NamedTuple):
+    """How a log begins: the time of its first dated line, where that line lies, and the bytes up to well after it."""
+
+    moment: float
+    place: int
+    data: bytes
+
+    def is_of_same_log(self, other: Head) -> bool:
+        """Whether one log is a copy of the other, or of its beginning: all that is known of both is the same."""
+        length = min(len(self.data), len(other.data))
+        return self.data[:length] == other.data[:length]
+
+
+def head_of(stream: BinaryIO, now: float) -> Head | None:
+    """How a log begins that stands at its beginning; None when no line shows a time."""
+    data = bytearray()
+    while len(data) < _PATIENCE:
+        line = stream.readline(_WINDOW)
+        if not line:
+            return None
+        place = len(data)
+        data += line
+        moment = _later(line, now)
+        if moment is not None:
+            return Head(moment, place, bytes(data) + stream.read(_WINDOW))
+    return None

@@ -23,11 +23,19 @@ CLIP = 600
 _NEWLINE, _RETURN = b"\n\r"
 
 
-class Search:
-    """One pattern, how often it matched, and the last lines that did. No pattern matches every line."""
+# Told each line that matches, whole (of a line longer than a block: the piece that does), without its line break.
+Collect = Callable[[bytes], None]
 
-    def __init__(self, pattern: str | None, start: int = 0) -> None:
+
+class Search:
+    """One pattern, how often it matched, and the last lines that did. No pattern matches every line.
+
+    `start` is the offset at which its part of a log begins. It lasts for one log; the figures go on over several.
+    """
+
+    def __init__(self, pattern: str | None, start: int = 0, collect: Collect | None = None) -> None:
         self.start = start
+        self._collect = collect
         self.count = 0
         self.last: deque[bytes] = deque(maxlen=KEEP)
         self.hit_in_long_line = False
@@ -36,6 +44,8 @@ class Search:
         self._everything = pattern is None
         if pattern is not None:
             self._prepare(pattern)
+        elif collect is not None:
+            self.scan = self._scan_lines
 
     def _prepare(self, pattern: str) -> None:
         """Choose the quickest way that counts the same lines as matching each of them by itself."""
@@ -57,7 +67,7 @@ class Search:
         self._needles = needles = find_needles(raw)
         if needles.texts and (needles.exact or not needles.line_bound):
             self.scan = self._scan_texts
-        elif needles.within_line and not needles.line_bound:
+        elif needles.within_line and not needles.line_bound and self._collect is None:
             self.scan = self._scan_block
 
     def _scan_all(self, block: bytearray, begin: int, end: int) -> None:
@@ -68,10 +78,14 @@ class Search:
 
     def _scan_lines(self, block: bytearray, begin: int, end: int) -> None:
         lines = bytes(block[begin:end]).split(b"\n")
+        collect = self._collect
         for line in lines if lines[-1] else lines[:-1]:
-            if self._matches_line(line[:-1] if line.endswith(b"\r") else line):
+            shown = line[:-1] if line.endswith(b"\r") else line
+            if self._everything or self._matches_line(shown):
                 self.count += 1
                 self.last.append(line[:CLIP])
+                if collect is not None:
+                    collect(shown)
 
     def _scan_block(self, block: bytearray, begin: int, end: int) -> None:
         """Let the expression itself run over many lines: it cannot match over their ends."""
@@ -98,7 +112,7 @@ class Search:
         haystack = block[:end].lower() if needles.ignore_case else block
         find, texts = haystack.find, needles.texts
         exact, matches = needles.exact, self._expression.search
-        hits: deque[int] = deque(maxlen=KEEP)
+        hits: deque[int] = deque(maxlen=KEEP if self._collect is None else None)
         count = 0
         upcoming = [find(text, begin, end) for text in texts]
         at = _first(upcoming)
@@ -123,6 +137,11 @@ class Search:
         """Remember the lines that hold these places."""
         for at in hits:
             begin = block.rfind(b"\n", 0, at) + 1
+            if self._collect is not None:
+                stop = block.find(b"\n", at, end)
+                stop = end if stop < 0 else stop
+                self._collect(bytes(block[begin : stop - (block[stop - 1] == _RETURN)]))
+                continue
             stop = block.find(b"\n", at, min(end, begin + CLIP))
             line = bytes(block[begin : stop if stop >= 0 else min(end, begin + CLIP)])
             self.last.append(line[:-1] if line.endswith(b"\r") else line)
@@ -131,6 +150,8 @@ class Search:
         """Search a piece of a line that is longer than a block."""
         if not self.hit_in_long_line and (self._everything or self._matches_line(piece)):
             self.hit_in_long_line = True
+            if self._collect is not None:
+                self._collect(piece)
 
     def end_long_line(self, head: bytes) -> None:
         if self.hit_in_long_line:

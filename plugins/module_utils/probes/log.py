@@ -6,29 +6,36 @@
 
 from __future__ import annotations
 
-import glob
-import os
-import stat
-import subprocess
-import time
-from typing import Any, BinaryIO, cast
+import re
+from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.masking import MAX_BYTES
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration, format_number
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
-from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, Undetermined
-from ansible_collections.day2.ops.plugins.module_utils.logs.place import size_of, start_of_last_lines, start_of_time
-from ansible_collections.day2.ops.plugins.module_utils.logs.scan import Search, scan
+from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.logs.collect import Messages, Values
+from ansible_collections.day2.ops.plugins.module_utils.logs.reading import Question, Reading, read_file, read_journal
+from ansible_collections.day2.ops.plugins.module_utils.logs.scan import Search
 from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progress
 
-_JOURNALS = ("/var/log/journal/*/*.journal", "/run/log/journal/*/*.journal")
+# A log that begins this much later than asked for is worth a word.
+_SHORT = 0.9
 
 
-def _validate(args: dict[str, Any], _metric: str | None) -> None:
+def _validate(args: dict[str, Any], metric: str | None) -> None:
     if args["unit"] is not None and args["unit"].startswith("-"):
         raise FieldError("unit", "is no unit")
+    if metric in ("percent", "top_share") and args["pattern"] is None:
+        raise FieldError("pattern", f"is missing; metric '{metric}' needs it")
+    if metric == "top_share":
+        if re.compile(args["pattern"]).groups < 1:
+            raise FieldError("pattern", "has no capture group, such as (\\S+), for metric 'top_share' to compare")
+        if args["group"]:
+            raise FieldError("group", "does not go with metric 'top_share', which shows values instead of messages")
+    if metric == "rate" and args["since"] is None:
+        raise FieldError("since", "is missing; metric 'rate' needs it")
 
 
 SPEC = ProbeSpec(
@@ -38,23 +45,35 @@ SPEC = ProbeSpec(
         "unit": Argument("str", "The systemd unit whose journal is read (as journalctl's short-iso shows it)."),
         "pattern": Argument("regex", "A regular expression; matched against the bytes of each line."),
         "since": Argument("duration", "Only lines of this last stretch of time, such as `24h`."),
-        "last_lines": Argument("count", "Only so many lines at the end."),
+        "last_lines": Argument("count", "Only so many lines at the end of the file itself."),
+        "group": Argument(
+            "bool",
+            "Show the lines by message, the most frequent first. Times, numbers, ids, addresses and quoted values "
+            "count as the same.",
+            default=False,
+        ),
+        "rotated": Argument(
+            "bool",
+            "Where `since` reaches back before the file begins, read its rotated files too (`.1`, `-20261120`; plain, "
+            "gz, bz2, xz, zst).",
+            default=True,
+        ),
     },
-    metrics={"count": Metric("Lines that match.", "lines")},
+    metrics={
+        "count": Metric("Lines that match.", "lines"),
+        "percent": Metric("Lines that match, as a share of all lines of the range.", "%"),
+        "rate": Metric("Lines that match, for each second of `since`.", "/s"),
+        "groups": Metric("Different messages among the lines that match, as `group` tells them apart.", "messages"),
+        "top_share": Metric(
+            "The most frequent value of the pattern's capture group: its share of the lines that match. Shows the ten "
+            "most frequent.",
+            "%",
+        ),
+    },
     default_metric="count",
     one_of=("path", "unit"),
     validate=_validate,
 )
-
-
-class Reading:
-    """What one reading of a log found for each of its checks, by the check's index."""
-
-    def __init__(self) -> None:
-        self.searches: dict[int, Search] = {}
-        self.origin = ""
-        self.note = ""
-        self.undated: set[int] = set()
 
 
 def source_key(check: Check) -> object:
@@ -65,98 +84,91 @@ def source_key(check: Check) -> object:
 
 
 def open_source(checks: list[Check], progress: Progress) -> Reading:
-    return _read_file(checks, progress) if checks[0].args["path"] is not None else _read_journal(checks, progress)
-
-
-def _read_file(checks: list[Check], progress: Progress) -> Reading:
-    path = checks[0].args["path"]
-    reading = Reading()
-    reading.origin = path
-    now = time.time()
-    try:
-        # Not blocking: a named pipe would wait for its writer for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except PermissionError:
-        raise NeedsRoot(f"{path} cannot be read") from None
-    except FileNotFoundError:
-        raise Undetermined(f"{path} does not exist") from None
-    except (OSError, ValueError) as exc:
-        raise Undetermined(f"{path}: {exc}") from exc
-    with open(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Undetermined(f"{path} is not a regular file")
-        try:
-            size = size_of(stream)
-            for check in checks:
-                progress.enter(check.index)
-                start = _start(stream, size, check.args, now)
-                if start is None:
-                    reading.undated.add(check.index)
-                    start = size
-                reading.searches[check.index] = Search(check.args["pattern"], start)
-            indexes, searches = list(reading.searches), list(reading.searches.values())
-            begin = min(search.start for search in searches)
-            stream.seek(begin)
-            end = scan(stream, searches, begin, size, lambda number: progress.enter(indexes[number]))
-        except OSError as exc:
-            raise Undetermined(f"{path}: {exc.strerror}") from exc
-    if end < size:
-        reading.note = "; the file was cut while it was read"
-    return reading
-
-
-def _start(stream: Any, size: int, args: Any, now: float) -> int | None:
-    start: int | None = 0
-    if args["last_lines"] is not None:
-        start = start_of_last_lines(stream, size, args["last_lines"])
-    if args["since"] is not None:
-        since = start_of_time(stream, size, now - args["since"], now)
-        start = None if since is None else max(start or 0, since)
-    return start
-
-
-def _read_journal(checks: list[Check], progress: Progress) -> Reading:
     args = checks[0].args
-    files = [name for pattern in _JOURNALS for name in glob.glob(pattern)]
-    if os.geteuid() != 0 and not any(os.access(name, os.R_OK) for name in files if name.endswith("system.journal")):
-        raise NeedsRoot("the journal cannot be read")
-    if not files:
-        raise Undetermined("there is no journal on this host")
-    command = ["journalctl", "--quiet", "--no-pager", "--all", "--output=short-iso", f"--unit={args['unit']}"]
-    if args["since"] is not None:
-        command.append(f"--since=@{int(time.time() - args['since'])}")
-    if args["last_lines"] is not None:
-        command.append(f"--lines={args['last_lines']}")
-    reading = Reading()
-    reading.origin = f"the journal of {args['unit']}"
-    reading.searches = {check.index: Search(check.args["pattern"]) for check in checks}
-    indexes, searches = list(reading.searches), list(reading.searches.values())
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    except OSError as exc:
-        raise Undetermined(f"journalctl cannot be started: {exc.strerror}") from exc
-    with cast(BinaryIO, process.stdout) as stream:
-        scan(stream, searches, on_search=lambda number: progress.enter(indexes[number]))
-    if process.wait() != 0:
-        raise Undetermined(f"journalctl exited with {process.returncode}")
-    return reading
+    if args["path"] is not None:
+        return read_file(args["path"], checks, progress)
+    return read_journal(args["unit"], checks, progress)
 
 
 def observe(reading: Reading, check: Check) -> Observation:
-    args = check.args
-    if check.index in reading.undated:
+    question = reading.questions[check.index]
+    if question.window.start is None:
         raise Undetermined(f"{reading.origin}: no line shows a time that can be read, 'since' cannot be answered")
-    search = reading.searches[check.index]
-    word = "line" if search.count == 1 else "lines"
-    what = f"matching {word}" if args["pattern"] is not None else word
-    limits = [f"last {args['last_lines']} lines"] if args["last_lines"] is not None else []
-    limits += [f"last {format_duration(args['since'])}"] if args["since"] is not None else []
+    where = _where(reading, question)
+    value, text = _METRICS[check.metric.name](check, question, where)
+    collected = question.collected
+    return Observation(value, text, evidence=collected.evidence() if collected else _last_lines(question.search))
+
+
+def _where(reading: Reading, question: Question) -> str:
+    """Which lines were looked at: ' in /var/log/app.log and 2 rotated files (last 24 h)'."""
+    window = question.window
+    limits = [f"last {window.last_lines} lines"] if window.last_lines is not None else []
+    limits += [f"last {format_duration(window.since)}"] if window.since is not None else []
+    number = len(window.parts)
+    rotated = f" and {number} rotated file{'s' if number > 1 else ''}" if number else ""
+    note = reading.note
+    if window.begins is not None and window.since is not None:
+        age = reading.now - window.begins
+        note += f"; the log begins only {format_duration(max(age, 0))} ago" if age < _SHORT * window.since else ""
     stretch = f" ({', '.join(limits)})" if limits else ""
-    text = f"{search.count} {what} in {reading.origin}{stretch}{reading.note}"
-    return Observation(search.count, text, evidence=_evidence(search))
+    return f" in {reading.origin}{rotated}{stretch}{note}"
 
 
-def _evidence(search: Search) -> list[str]:
+def _lines(check: Check, question: Question) -> str:
+    word = "line" if question.search.count == 1 else "lines"
+    return f"{question.search.count} {f'matching {word}' if check.args['pattern'] is not None else word}"
+
+
+def _count(check: Check, question: Question, where: str) -> tuple[float, str]:
+    messages = f", {_messages(question.collected)}" if isinstance(question.collected, Messages) else ""
+    return question.search.count, f"{_lines(check, question)}{where}{messages}"
+
+
+def _groups(check: Check, question: Question, where: str) -> tuple[float, str]:
+    collected = question.collected
+    distinct = collected.found.distinct if collected else 0
+    return distinct, f"{_messages(collected)} in {_lines(check, question)}{where}"
+
+
+def _messages(collected: Messages | Values | None) -> str:
+    if collected is None:
+        return ""
+    found = collected.found
+    about = "" if found.exact else "about "
+    return f"{about}{found.distinct} different message{'' if found.distinct == 1 else 's'}"
+
+
+def _percent(_check: Check, question: Question, where: str) -> tuple[float, str]:
+    count, lines = question.search.count, question.window.lines
+    if lines is None or lines.count == 0:
+        raise Undetermined(f"there are no lines{where}, so there is no share of them")
+    share = 100 * count / lines.count
+    return share, f"{count} of {lines.count} lines match ({format_number(share)} %){where}"
+
+
+def _rate(check: Check, question: Question, where: str) -> tuple[float, str]:
+    rate = question.search.count / (question.window.since or 1)
+    return rate, f"{_lines(check, question)}{where}, {format_number(rate)}/s"
+
+
+def _top_share(_check: Check, question: Question, where: str) -> tuple[float, str]:
+    values, count = question.collected, question.search.count
+    top = values.found.top(1) if isinstance(values, Values) else []
+    if not isinstance(values, Values) or not top:
+        raise Undetermined(f"there are no matching lines with a value{where}, so there is no share of them")
+    share = 100 * top[0].count / count
+    # Beyond what is kept exactly, the figure may be too low, by so little that only the word tells.
+    least = "" if values.found.is_certain(top[0]) else "at least "
+    return share, (
+        f"{values.name(top[0])}: {least}{top[0].count} of {count} matching lines ({format_number(share)} %){where}"
+    )
+
+
+_METRICS = {"count": _count, "percent": _percent, "rate": _rate, "groups": _groups, "top_share": _top_share}
+
+
+def _last_lines(search: Search) -> list[str]:
     """The last lines that fit; bytes that are no UTF-8 are shown as \\xNN."""
     lines: list[str] = []
     room = MAX_BYTES

@@ -53,12 +53,12 @@ def compiles(pattern: str) -> bool:
     return True
 
 
-def expected(pattern: str, lines: list[bytes]) -> int:
+def expected(pattern: str, lines: list[bytes]) -> list[bytes]:
     """Each line by itself; as bytes where that is possible, for that is how the probe documents it."""
     shown = [line[:-1] if line.endswith(b"\r") else line for line in lines]
     if pattern.isascii():
-        return sum(1 for line in shown if re.search(pattern.encode(), line))
-    return sum(1 for line in shown if re.search(pattern, line.decode("utf-8", "surrogateescape")))
+        return [line for line in shown if re.search(pattern.encode(), line)]
+    return [line for line in shown if re.search(pattern, line.decode("utf-8", "surrogateescape"))]
 
 
 @settings(max_examples=1500, deadline=None)
@@ -71,9 +71,12 @@ def test_counts_what_matches_line_by_line(pattern: str, lines: list[bytes], ends
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scanning, "BLOCK", block)
         patch.setattr(scanning, "OVERLAP", 16)
-        search = Search(pattern)
-        scan(io.BytesIO(data), [search])
-    assert search.count == expected(pattern, lines)
+        collected: list[bytes] = []
+        search, collecting = Search(pattern), Search(pattern, collect=collected.append)
+        scan(io.BytesIO(data), [search, collecting])
+    wanted = expected(pattern, lines)
+    assert search.count == collecting.count == len(wanted)
+    assert collected == wanted
 
 
 @pytest.mark.parametrize(
@@ -116,3 +119,28 @@ def test_the_search_that_begins_is_announced() -> None:
     seen: list[int] = []
     scan(io.BytesIO(b"a\n"), [Search("a"), Search("b")], on_search=seen.append)
     assert seen == [0, 1]
+
+
+def test_every_line_is_collected_without_a_pattern() -> None:
+    collected: list[bytes] = []
+    search = Search(None, collect=collected.append)
+    scan(io.BytesIO(b"a\n\nb\r\nlast"), [search])
+    assert (search.count, collected) == (4, [b"a", b"", b"b", b"last"])
+
+
+def test_of_a_long_line_the_piece_that_matches_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "BLOCK", 1024)
+    monkeypatch.setattr(scanning, "OVERLAP", 64)
+    collected: list[bytes] = []
+    search = Search("from (\\S+)", collect=collected.append)
+    scan(io.BytesIO(b"x" * 5000 + b" from 10.0.0.1 " + b"y" * 3000 + b" from b\nfrom c\n"), [search])
+    assert search.count == len(collected) == 2
+    assert b"from 10.0.0.1 " in collected[0] and collected[1] == b"from c"
+
+
+def test_one_search_over_several_logs() -> None:
+    search = Search("a")
+    for data, start in ((b"a\nb\na\n", 2), (b"a\n", 0)):
+        search.start = start
+        scan(io.BytesIO(data), [search])
+    assert (search.count, list(search.last)) == (2, [b"a", b"a"])

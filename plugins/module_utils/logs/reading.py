@@ -1,0 +1,212 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read a log once for all checks that ask about it."""
+
+from __future__ import annotations
+
+import glob
+import os
+import subprocess
+import time
+from dataclasses import dataclass, field
+from typing import BinaryIO, Mapping, Sequence, cast
+
+from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Check
+from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.logs.collect import Messages, Values
+from ansible_collections.day2.ops.plugins.module_utils.logs.files import LogFile, earlier_files
+from ansible_collections.day2.ops.plugins.module_utils.logs.place import start_of_last_lines, start_of_time
+from ansible_collections.day2.ops.plugins.module_utils.logs.scan import Search, scan
+from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progress
+
+_JOURNALS = ("/var/log/journal/*/*.journal", "/run/log/journal/*/*.journal")
+
+
+@dataclass
+class Window:
+    """A range of a log that checks ask for."""
+
+    since: float | None
+    last_lines: int | None
+    rotated: bool
+    # Where it begins in the log itself; None when no line shows a time.
+    start: int | None = 0
+    # The rotated files that reach into it, newest first, and where it begins in each.
+    parts: list[tuple[LogFile, int]] = field(default_factory=list)
+    # All its lines, counted when a check needs that.
+    lines: Search | None = None
+    # The time of the oldest line there is, when that is younger than the window.
+    begins: float | None = None
+
+
+@dataclass
+class Question:
+    """What one check wants of a log: its range, its lines, and what is made of them."""
+
+    index: int
+    window: Window
+    search: Search
+    collected: Messages | Values | None
+
+
+class Reading:
+    """What one reading of a log found for each of its checks, by the check's index."""
+
+    def __init__(self, origin: str, checks: Sequence[Check]) -> None:
+        self.origin = origin
+        self.note = ""
+        self.now = time.time()
+        self.windows: dict[object, Window] = {}
+        self.questions = {check.index: self._question(check) for check in checks}
+
+    def _question(self, check: Check) -> Question:
+        args, metric = check.args, check.metric.name
+        since, last_lines = args["since"], args["last_lines"]
+        rotated = args["rotated"] and since is not None and last_lines is None
+        window = self.windows.setdefault((since, last_lines, rotated), Window(since, last_lines, rotated))
+        if metric == "percent" and window.lines is None:
+            window.lines = Search(None)
+        collected: Messages | Values | None = None
+        if metric == "top_share":
+            collected = Values(args["pattern"])
+        elif metric == "groups" or args["group"]:
+            collected = Messages()
+        collect = collected.add if collected is not None else None
+        return Question(check.index, window, Search(args["pattern"], collect=collect), collected)
+
+    def scan(
+        self,
+        stream: BinaryIO,
+        starts: Mapping[int, int],
+        progress: Progress,
+        base: int = 0,
+        size: int | None = None,
+    ) -> int:
+        """Search a part of the log for the checks whose window (by its id) has a start there."""
+        indexes, searches = [], []
+        counted: set[int] = set()
+        for question in self.questions.values():
+            key = id(question.window)
+            if key not in starts:
+                continue
+            for search in (question.search, None if key in counted else question.window.lines):
+                if search is not None:
+                    search.start = starts[key]
+                    indexes.append(question.index)
+                    searches.append(search)
+            counted.add(key)
+        return scan(stream, searches, base, size, lambda number: progress.enter(indexes[number]))
+
+
+def read_file(path: str, checks: Sequence[Check], progress: Progress) -> Reading:
+    """Read a log, and what was rotated away of it as far as the checks reach back."""
+    reading = Reading(path, checks)
+    opened = [LogFile(path)]
+    try:
+        _find_starts(reading, opened[0], progress)
+        opened += _reach_back(reading, opened[0])
+        for file in reversed(opened[1:]):
+            starts = {
+                id(window): start for window in reading.windows.values() for part, start in window.parts if part is file
+            }
+            _scan_file(reading, file, starts, progress)
+        starts = {id(window): window.start for window in reading.windows.values() if window.start is not None}
+        if starts and _scan_file(reading, opened[0], starts, progress) < (opened[0].size or 0):
+            reading.note = "; the file was cut while it was read"
+    finally:
+        for file in opened:
+            file.close()
+    return reading
+
+
+def _find_starts(reading: Reading, file: LogFile, progress: Progress) -> None:
+    size = file.size or 0
+    for question in reading.questions.values():
+        progress.enter(question.index)
+        window = question.window
+        if window.start != 0:
+            continue
+        with file.reading():
+            if window.last_lines is not None:
+                window.start = start_of_last_lines(file.stream, size, window.last_lines)
+            if window.since is not None:
+                place = start_of_time(file.stream, size, reading.now - window.since, reading.now)
+                window.start = None if place is None else max(window.start or 0, place)
+
+
+def _reach_back(reading: Reading, current: LogFile) -> list[LogFile]:
+    """Find the rotated files for the windows that begin before the log itself does."""
+    if any(window.rotated and window.start is not None for window in reading.windows.values()):
+        current.look(reading.now)
+    early: list[tuple[Window, float]] = []
+    for window in reading.windows.values():
+        if window.rotated and window.start is not None and window.since is not None:
+            cutoff = reading.now - window.since
+            if current.head is None or current.head.moment >= cutoff:
+                early.append((window, cutoff))
+    if not early:
+        return []
+    files = earlier_files(current, min(cutoff for _window, cutoff in early), reading.now)
+    for window, cutoff in early:
+        _reach(window, cutoff, current, files, reading.now)
+    return files
+
+
+def _reach(window: Window, cutoff: float, current: LogFile, files: Sequence[LogFile], now: float) -> None:
+    head = current.head
+    for file in files:
+        start = file.start(cutoff, now)
+        head = file.head
+        if start is not None:
+            # What comes before the first time of a newer file goes on where this one ends.
+            if window.parts:
+                window.parts[-1] = (window.parts[-1][0], 0)
+            else:
+                window.start = 0
+            window.parts.append((file, start))
+        if head is not None and head.moment < cutoff:
+            return
+    if head is not None:
+        window.begins = head.moment
+
+
+def _scan_file(reading: Reading, file: LogFile, starts: Mapping[int, int], progress: Progress) -> int:
+    if not starts:
+        return 0
+    with file.reading():
+        stream = file.rewind()
+        if file.size is None:
+            end = reading.scan(stream, starts, progress)
+            file.check_whole()
+            return end
+        begin = min(starts.values())
+        stream.seek(begin)
+        return reading.scan(stream, starts, progress, begin, file.size)
+
+
+def read_journal(unit: str, checks: Sequence[Check], progress: Progress) -> Reading:
+    """Read the journal of a unit; all checks want the same range."""
+    files = [name for pattern in _JOURNALS for name in glob.glob(pattern)]
+    if os.geteuid() != 0 and not any(os.access(name, os.R_OK) for name in files if name.endswith("system.journal")):
+        raise NeedsRoot("the journal cannot be read")
+    if not files:
+        raise Undetermined("there is no journal on this host")
+    reading = Reading(f"the journal of {unit}", checks)
+    command = ["journalctl", "--quiet", "--no-pager", "--all", "--output=short-iso", f"--unit={unit}"]
+    args = checks[0].args
+    if args["since"] is not None:
+        command.append(f"--since=@{int(reading.now - args['since'])}")
+    if args["last_lines"] is not None:
+        command.append(f"--lines={args['last_lines']}")
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError as exc:
+        raise Undetermined(f"journalctl cannot be started: {exc.strerror}") from exc
+    starts = {id(window): 0 for window in reading.windows.values()}
+    with cast(BinaryIO, process.stdout) as stream:
+        reading.scan(stream, starts, progress)
+    if process.wait() != 0:
+        raise Undetermined(f"journalctl exited with {process.returncode}")
+    return reading

@@ -1,0 +1,348 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Probe log on files of this machine, compared with what grep and friends count."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.day2.ops.plugins.module_utils.errors import CheckError
+from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist
+
+HOUR = 3600
+
+
+def answers(*checks: dict[str, Any], **call: Any) -> dict[str, dict[str, Any]]:
+    whole = [{"title": check["id"], "probe": "log", "timeout": 60, **check} for check in checks]
+    return {result["id"]: result for result in run_checklist(whole, deadline=120, **call)["results"]}
+
+
+def answer(**check: Any) -> dict[str, Any]:
+    return answers({"id": "x", **check})["x"]
+
+
+def grep(*arguments: str) -> int:
+    return int(subprocess.run(["grep", *arguments], capture_output=True, text=True, check=False).stdout)
+
+
+def stamp(age: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - age))
+
+
+def lines(begin: float, end: float, step: float = 60, word: str = "ERROR") -> str:
+    """A line in the middle of each `step` seconds, from so many seconds ago to so many seconds ago."""
+    ages = [begin - step * (number + 0.5) for number in range(int((begin - end) / step))]
+    return "".join(f"{stamp(age)} {word} request {number}\n" for number, age in enumerate(ages))
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}
+PACKERS[".xz"] = lzma.compress
+if shutil.which("zstd"):
+    PACKERS[".zst"] = lambda data: subprocess.run(["zstd", "-c"], input=data, capture_output=True, check=True).stdout
+
+
+def rotate(folder: Path, *parts: tuple[str, str]) -> Path:
+    """Files of a log; the first one is written to. Compressed by their names."""
+    for name, text in parts:
+        packer = PACKERS.get(Path(name).suffix, bytes)
+        (folder / name).write_bytes(packer(text.encode()))
+    return folder / parts[0][0]
+
+
+# Groups
+
+
+def test_errors_of_a_day_by_message(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    templates = ["connection to 10.0.0.{} failed after {} ms"] * 42 + ['order "{}" lost at step {}'] * 7 + ["full"]
+    chance.shuffle(templates)
+    log = tmp_path / "app.log"
+    with log.open("w") as file:
+        file.write(f"{stamp(30 * HOUR)} ERROR connection to 10.0.0.9 failed after 1 ms\n")
+        for number, template in enumerate(templates):
+            message = template.format(chance.randrange(250), chance.randrange(10**6))
+            file.write(f"{stamp(HOUR - number)} ERROR {message}\n{stamp(HOUR - number)} INFO fine {number}\n")
+    check = {"path": str(log), "pattern": "ERROR", "since": "24h"}
+    results = answers(
+        {"id": "count", "group": True, **check},
+        {"id": "groups", "metric": "groups", "warning": "> 2", **check},
+        {"id": "plain", **check},
+    )
+    assert results["count"]["value"] == results["plain"]["value"] == 50
+    assert results["count"]["evidence"] == [
+        "42 × ERROR connection to <ip> failed after <n> ms",
+        " 7 × ERROR order <quoted> lost at step <n>",
+        " 1 × ERROR full",
+    ]
+    assert "3 different messages" in results["count"]["message"]
+    assert (results["groups"]["value"], results["groups"]["status"]) == (3, "warning")
+    assert results["groups"]["evidence"] == results["count"]["evidence"]
+
+
+def test_a_million_different_messages_and_addresses_in_bounded_memory(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    with log.open("w") as file:
+        for number in range(1_000_000):
+            address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+            word = "".join(chr(97 + int(digit)) for digit in str(number))
+            file.write(f"{address} said {word} {'y' * 150}\n")
+            if number % 5 == 0:
+                file.write("192.0.2.7 said hello\n")
+    # A child of its own, so that nobody else's memory is measured.
+    program = (
+        "import json, resource, sys; sys.path.insert(0, sys.argv[1]);"
+        "from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist;"
+        "outcome = run_checklist(json.loads(sys.argv[2]), deadline=200);"
+        "peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024;"
+        "print(json.dumps([outcome['results'], peak]))"
+    )
+    common = {"title": "T", "probe": "log", "path": str(log), "timeout": 150}
+    checks = [
+        {"id": "groups", "metric": "groups", **common},
+        {"id": "share", "metric": "top_share", "pattern": r"^(\S+) ", **common},
+    ]
+    root = Path(__file__).resolve().parents[2] / ".collections"
+    done = subprocess.run([sys.executable, "-c", program, root, json.dumps(checks)], capture_output=True, check=True)
+    (groups, share), peak = json.loads(done.stdout)
+    assert peak < 100
+    assert abs(groups["value"] / 1_000_001 - 1) < 0.01 and "about" in groups["message"]
+    assert groups["evidence"][0] == "200000 × <ip> said hello"
+    assert groups["evidence"][-1].endswith("other messages")
+    assert share["value"] == pytest.approx(100 * 200_000 / 1_200_000, abs=1e-4)
+    assert share["message"].startswith("192.0.2.7: 200000 of 1200000 matching lines") and len(share["evidence"]) == 10
+
+
+# Shares
+
+
+def test_shares_of_an_access_log(tmp_path: Path) -> None:
+    chance, log, seen = random.Random(4), tmp_path / "access.log", Counter()
+    with log.open("w") as file:
+        for _number in range(5000):
+            address = "10.0.0.7" if chance.random() < 0.4 else f"10.1.0.{chance.randrange(90)}"
+            seen[address] += 1
+            status = chance.choice([200] * 8 + [404, 503])
+            when = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
+            file.write(f'{address} - - [{when}] "GET / HTTP/1.1" {status} 12 "-" "curl"\n')
+    path = str(log)
+    results = answers(
+        {"id": "bad", "path": path, "metric": "percent", "pattern": '" [45]\\d\\d ', "warning": "> 10%"},
+        {"id": "top", "path": path, "metric": "top_share", "pattern": r"^(\S+)", "since": "1h", "critical": "> 30%"},
+        {"id": "rate", "path": path, "metric": "rate", "pattern": "GET", "since": "1h", "warning": "> 60/min"},
+        {"id": "group", "path": path, "metric": "percent", "pattern": '" 503 ', "group": True},
+    )
+    expected = grep("-cE", '" [45][0-9][0-9] ', path)
+    assert results["bad"]["value"] == pytest.approx(100 * expected / 5000) and results["bad"]["unit"] == "%"
+    assert f"{expected} of 5000 lines match" in results["bad"]["message"] and results["bad"]["status"] == "warning"
+    assert results["top"]["value"] == pytest.approx(100 * seen["10.0.0.7"] / 5000)
+    assert results["top"]["status"] == "critical"
+    expected_evidence = [f"{count:>4} × {address}" for address, count in seen.most_common(10)]
+    assert sorted(results["top"]["evidence"]) == sorted(expected_evidence) or (
+        results["top"]["evidence"][:1] == expected_evidence[:1] and len(results["top"]["evidence"]) == 10
+    )
+    assert results["rate"]["value"] == pytest.approx(5000 / 3600, abs=1e-5) and results["rate"]["status"] == "warning"
+    gone = grep("-c", '" 503 ', path)
+    folded = '<ip> - - [<time>] "GET / HTTP/<n>" <n> <n> <quoted> <quoted>'
+    assert results["group"]["evidence"] == [f"{gone} × {folded}"]
+
+
+def test_a_share_of_nothing_is_unknown(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.log"
+    empty.write_text("")
+    some = tmp_path / "some.log"
+    some.write_text("fine\n")
+    results = answers(
+        {"id": "percent", "path": str(empty), "metric": "percent", "pattern": "x"},
+        {"id": "none", "path": str(some), "metric": "percent", "pattern": "x"},
+        {"id": "top", "path": str(some), "metric": "top_share", "pattern": "(x)"},
+        {"id": "optional", "path": str(some), "metric": "top_share", "pattern": "fine(x)?"},
+        {"id": "groups", "path": str(empty), "metric": "groups"},
+    )
+    assert [results[name]["status"] for name in results] == ["unknown", "ok", "unknown", "unknown", "ok"]
+    assert results["none"]["value"] == 0 and results["groups"]["value"] == 0
+    assert "no lines" in results["percent"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("check", "field", "words"),
+    [
+        ({"metric": "top_share", "pattern": "x"}, "pattern", "no capture group"),
+        ({"metric": "top_share", "pattern": "(?:x)"}, "pattern", "no capture group"),
+        ({"metric": "top_share"}, "pattern", "is missing"),
+        ({"metric": "percent"}, "pattern", "is missing"),
+        ({"metric": "rate", "pattern": "x"}, "since", "is missing"),
+        ({"metric": "top_share", "pattern": "(x)", "group": True}, "group", "does not go with"),
+        ({"group": "perhaps"}, "group", "neither true nor false"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(check: dict[str, Any], field: str, words: str) -> None:
+    with pytest.raises(CheckError, match=f"field '{field}': .*{words}"):
+        answer(path="/var/log/x", **check)
+
+
+# Rotated files
+
+
+@pytest.mark.parametrize("packing", PACKERS)
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("app.log.1", "app.log.2"),
+        ("app.log-20261120", "app.log-20261119"),
+        ("app.log.2026-11-20", "app.log.2026-11-19"),
+        ("app.1.log", "app.2.log"),
+    ],
+)
+def test_a_range_reaches_back_into_rotated_files(tmp_path: Path, packing: str, names: tuple[str, str]) -> None:
+    newer, older = names
+    log = rotate(
+        tmp_path,
+        ("app.log", lines(6 * HOUR, 0)),
+        (newer + (packing if packing == ".bz2" else ""), lines(12 * HOUR, 6 * HOUR)),
+        (older + packing, lines(48 * HOUR, 12 * HOUR)),
+        # Another log, and one that ends before the range: neither matters.
+        ("app.log.other", lines(2 * HOUR, 0)),
+        ("app2.log.1", lines(2 * HOUR, 0)),
+    )
+    results = answers(
+        {"id": "day", "path": str(log), "pattern": "ERROR", "since": "24h"},
+        {"id": "ten", "path": str(log), "pattern": "ERROR", "since": "10h"},
+        {"id": "five", "path": str(log), "pattern": "ERROR", "since": "5h"},
+        {"id": "alone", "path": str(log), "pattern": "ERROR", "since": "24h", "rotated": False},
+        {"id": "whole", "path": str(log), "pattern": "ERROR"},
+        {"id": "share", "path": str(log), "pattern": "request 1", "metric": "percent", "since": "24h"},
+    )
+    assert {name: result["value"] for name, result in results.items() if name != "share"} == {
+        "day": 24 * 60,
+        "ten": 600,
+        "five": 300,
+        "alone": 360,
+        "whole": 360,
+    }
+    assert "app.log and 2 rotated files (last 1 d)" in results["day"]["message"]
+    assert "app.log and 1 rotated file (last 10 h)" in results["ten"]["message"]
+    assert "rotated" not in results["five"]["message"] + results["alone"]["message"]
+    assert " of 1440 lines match" in results["share"]["message"]
+    # What people see last is what happened last.
+    assert results["day"]["evidence"][-1] == log.read_text().splitlines()[-1]
+
+
+def test_a_log_that_is_younger_than_the_range_says_so(tmp_path: Path) -> None:
+    log = rotate(tmp_path, ("app.log", lines(2 * HOUR, 0)))
+    result = answer(path=str(log), since="24h")
+    assert result["value"] == 120 and "the log begins only 1 h 59 min ago" in result["message"]
+    assert "begins" not in answer(path=str(log), since="1h")["message"]
+
+
+def test_an_empty_log_after_its_rotation(tmp_path: Path) -> None:
+    log = rotate(tmp_path, ("app.log", ""), ("app.log.1", lines(30 * HOUR, 1 * HOUR)), ("app.log.2.gz", ""))
+    assert answer(path=str(log), pattern="ERROR", since="24h")["value"] == 23 * 60
+    quiet = rotate(tmp_path, ("quiet.log", ""), ("quiet.log.1", lines(50 * HOUR, 40 * HOUR)))
+    result = answer(path=str(quiet), pattern="ERROR", since="24h")
+    assert (result["value"], result["status"]) == (0, "ok") and "begins" not in result["message"]
+
+
+def test_a_traceback_over_the_rotation(tmp_path: Path) -> None:
+    trace = "Traceback:\n  File x ERROR\n"
+    log = rotate(
+        tmp_path,
+        ("app.log", "  still ERROR\n" + lines(HOUR, 0)),
+        ("app.log.1.gz", lines(3 * HOUR, HOUR) + trace),
+    )
+    assert answer(path=str(log), pattern="ERROR", since="2h")["value"] == 120 + 1 + 1
+    # Where the range begins later, the rest of the older line is not in it.
+    assert answer(path=str(log), pattern="ERROR", since="3540s")["value"] == 59
+
+
+def test_a_copy_is_not_counted_twice(tmp_path: Path) -> None:
+    text = lines(20 * HOUR, HOUR)
+    log = rotate(tmp_path, ("app.log", lines(HOUR, 0)), ("app.log.1", text), ("app.log.2.gz", text))
+    shutil.copy(log, tmp_path / "app.log.0")
+    os.link(tmp_path / "app.log.1", tmp_path / "app.log.3")
+    (tmp_path / "app.log.1.gz").write_bytes(b"\x1f\x8b half of it")
+    assert answer(path=str(log), pattern="ERROR", since="24h")["value"] == 20 * 60
+
+
+def test_rotated_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    log = rotate(tmp_path, ("app.log", lines(HOUR, 0)))
+    rotated = tmp_path / "app.log.1.gz"
+    whole = gzip.compress(lines(20 * HOUR, HOUR, 1).encode())
+    for data, words in (
+        (b"no archive", "cannot be read"),
+        (whole[:-4000], "not whole"),
+        (gzip.compress(b"no time in here\n"), "no line shows a time"),
+    ):
+        rotated.write_bytes(data)
+        result = answer(path=str(log), pattern="ERROR", since="24h")
+        assert result["status"] == "unknown" and "app.log.1.gz" in result["message"] and words in result["message"]
+        assert answer(path=str(log), pattern="ERROR", since="24h", rotated=False)["value"] == 60
+    rotated.unlink()
+    (tmp_path / "app.log.1.zst").write_bytes(b"no archive")
+    assert "app.log.1.zst" in answer(path=str(log), pattern="ERROR", since="24h")["message"]
+
+
+def test_without_the_program_that_unpacks_it_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = rotate(tmp_path, ("app.log", lines(HOUR, 0)))
+    (tmp_path / "app.log.1.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    monkeypatch.setenv("PATH", "/nowhere")
+    result = answer(path=str(log), since="24h")
+    assert result["status"] == "unknown" and "zstdcat is not installed" in result["message"]
+
+
+def test_a_log_that_is_rotated_again_and_again_while_it_is_read(tmp_path: Path) -> None:
+    """Files are renamed and compressed by the rotation; each line is counted once, whatever its file is called."""
+    log = rotate(
+        tmp_path,
+        ("app.log", lines(HOUR, 0, 2)),
+        *[(f"app.log.{number}", lines((number + 1) * HOUR, number * HOUR, 2)) for number in range(1, 6)],
+    )
+    stop = threading.Event()
+
+    def rotation() -> None:
+        # Only renames and compression: no line comes or goes.
+        for round_ in range(40):
+            if stop.is_set():
+                return
+            numbers = sorted((int(path.name.split(".")[2]), path) for path in tmp_path.glob("app.log.*"))
+            for number, path in reversed(numbers):
+                target = tmp_path / path.name.replace(f".{number}", f".{number + 1}", 1)
+                os.rename(path, target)
+                if round_ % 3 == 2 and target.suffix != ".gz":
+                    packed = tmp_path / (target.name + ".tmp")
+                    packed.write_bytes(gzip.compress(target.read_bytes(), 1))
+                    os.rename(packed, tmp_path / (target.name + ".gz"))
+                    target.unlink()
+
+    thread = threading.Thread(target=rotation)
+    thread.start()
+    try:
+        values = {answer(path=str(log), pattern="ERROR", since="19800s")["value"] for _number in range(6)}
+    finally:
+        stop.set()
+        thread.join()
+    # The clock goes on between the readings.
+    assert all(2.75 * HOUR - 60 <= value <= 2.75 * HOUR for value in values), values
+
+
+@pytest.mark.parametrize("order", ["01/02/2026", "13/02/2026"])
+def test_a_log_whose_day_and_month_cannot_be_told_apart_is_unknown(tmp_path: Path, order: str) -> None:
+    log = rotate(tmp_path, ("app.log", f"{order} 10:00:00 ERROR x\n" * 50))
+    assert answer(path=str(log), pattern="ERROR", since="24h")["status"] == "unknown"
+    assert answer(path=str(log), pattern="ERROR")["value"] == 50
