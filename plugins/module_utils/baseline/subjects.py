@@ -31,15 +31,15 @@ def accounts(_args: Mapping[str, Any]) -> list[str]:
     for group in grp.getgrall():
         for member in group.gr_mem:
             groups.setdefault(member, []).append(group.gr_name)
-    passwords = _passwords()
+    states = passwords()
     return [
         f"{user.pw_name} uid={user.pw_uid} gid={user.pw_gid} groups={','.join(sorted(groups.get(user.pw_name, [])))}"
-        f" shell={user.pw_shell} password={passwords.get(user.pw_name, 'none')}"
+        f" shell={user.pw_shell} password={states.get(user.pw_name, 'none')}"
         for user in sorted(pwd.getpwall(), key=lambda user: user.pw_name)
     ]
 
 
-def _passwords() -> dict[str, str]:
+def passwords() -> dict[str, str]:
     try:
         with open(_SHADOW, encoding="utf-8", errors="replace") as lines:
             fields = [line.rstrip("\n").split(":") for line in lines]
