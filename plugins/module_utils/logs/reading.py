@@ -186,15 +186,18 @@ def _scan_file(reading: Reading, file: LogFile, starts: Mapping[int, int], progr
         return reading.scan(stream, starts, progress, begin, file.size)
 
 
-def read_journal(unit: str, checks: Sequence[Check], progress: Progress) -> Reading:
-    """Read the journal of a unit; all checks want the same range."""
+def read_journal(
+    name: str, checks: Sequence[Check], progress: Progress, fields: Sequence[str] | None = None
+) -> Reading:
+    """Read the journal of a unit, or what journalctl's `fields` choose; all checks want the same range."""
     files = [name for pattern in _JOURNALS for name in glob.glob(pattern)]
     if os.geteuid() != 0 and not any(os.access(name, os.R_OK) for name in files if name.endswith("system.journal")):
         raise NeedsRoot("the journal cannot be read")
     if not files:
         raise Undetermined("there is no journal on this host")
-    reading = Reading(f"the journal of {unit}", checks)
-    command = ["journalctl", "--quiet", "--no-pager", "--all", "--output=short-iso", f"--unit={unit}"]
+    reading = Reading(f"the journal of {name}", checks)
+    command = ["journalctl", "--quiet", "--no-pager", "--all", "--output=short-iso"]
+    command += [f"--unit={name}"] if fields is None else fields
     args = checks[0].args
     if args["since"] is not None:
         command.append(f"--since=@{int(reading.now - args['since'])}")

@@ -84,7 +84,9 @@ def _empty_passwords(users: list[pwd.struct_passwd], _check: Check) -> Observati
     found = [user.pw_name for user in users if states.get(user.pw_name) == "empty"]
     if not found:
         return Observation(0, "no account has an empty password")
-    return Observation(len(found), f"{', '.join(found)}: no password is needed", unexpected="one should be", evidence=found)
+    return Observation(
+        len(found), f"{', '.join(found)}: no password is needed", unexpected="one should be", evidence=found
+    )
 
 
 def _sudo(_users: list[pwd.struct_passwd], check: Check) -> Observation:

@@ -46,7 +46,7 @@ def _choose(args: dict[str, Any]) -> str:
 
 
 SPEC = ProbeSpec(
-    doc="A Redis server (or one that speaks its protocol). One that does not answer, or refuses the login, is critical.",
+    doc="A Redis server (or one that speaks its protocol). One that does not answer or refuses the login is critical.",
     arguments={
         "host": Argument("str", "Name or address; without it localhost."),
         "port": Argument("port", "The port; without it 6379."),
@@ -69,7 +69,7 @@ SPEC = ProbeSpec(
         "memory_percent": Metric("The same as a share of maxmemory.", "%"),
         "info": Metric("A field of INFO; its unit is the check's `unit`.", None),
         "length": Metric("How many elements `key` has; a key that is not there has none.", "elements"),
-        "prefix_memory": Metric("Memory of the keys with `prefix`, estimated from a sample; by prefix as evidence.", "B"),
+        "prefix_memory": Metric("Memory of the keys with `prefix`, estimated from a sample, by prefix.", "B"),
         "replication_lag": Metric("On a replica the time since its primary was last heard.", "s"),
     },
     default_metric="latency",
@@ -171,7 +171,13 @@ def _memory(session: Session, check: Check) -> Observation:
     return Observation(round(100.0 * used / limit, 2), text, evidence=evidence)
 
 
-_MEMORY_FIELDS = ("used_memory_peak_human", "mem_fragmentation_ratio", "evicted_keys", "expired_keys", "maxmemory_policy")
+_MEMORY_FIELDS = (
+    "used_memory_peak_human",
+    "mem_fragmentation_ratio",
+    "evicted_keys",
+    "expired_keys",
+    "maxmemory_policy",
+)
 
 
 def _info(session: Session, check: Check) -> Observation:
@@ -180,7 +186,7 @@ def _info(session: Session, check: Check) -> Observation:
         raise Undetermined(f"INFO of {session.where} has no field {name}")
     text = session.info[name]
     try:
-        value: int | float | str = float(text) if "." in text else int(text)
+        value: int | float = float(text) if "." in text else int(text)
     except ValueError:
         return Observation(text, f"{name} is {text}")
     unit = check.metric.unit

@@ -5,8 +5,8 @@
 """Memory by key prefix, estimated from a sample that a busy server does not feel.
 
 SCAN walks the keys in small steps, MEMORY USAGE asks about some of them; both end when their time is over. KEYS, which
-stops the server until it has seen every key, is never used. Of a walk that did not reach the end the rest is taken to be
-like the part that was seen: SCAN's order is by hash, so that part is a random one.
+stops the server until it has seen every key, is never used. Of a walk that did not reach the end the rest is taken to
+be like the part that was seen: SCAN's order is by hash, so that part is a random one.
 """
 
 from __future__ import annotations
@@ -53,9 +53,7 @@ def prefix_of(key: bytes, separator: str = ":") -> str:
     return head + found if found else "(none)"
 
 
-def take(
-    connection: Asks, total: int, seconds: float, match: str | None = None, most_prefixes: int = 1000
-) -> Sample:
+def take(connection: Asks, total: int, seconds: float, match: str | None = None, most_prefixes: int = 1000) -> Sample:
     """Walk keys for at most `seconds`; `total` is how many the database has."""
     end = time.monotonic() + seconds
     prefixes: dict[str, Prefix] = {}
