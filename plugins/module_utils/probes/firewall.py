@@ -34,9 +34,12 @@ SPEC = ProbeSpec(
 )
 # Chains that container engines and libvirt make; they forward and translate, and protect nothing of the host.
 _FOREIGN = re.compile(r"DOCKER|NETAVARK|CNI|KUBE|LIBVIRT|podman|docker|netavark", re.IGNORECASE)
-_REFUSES = re.compile(r"\b(drop|reject)\b|-j (DROP|REJECT)|^:INPUT DROP|-P INPUT DROP", re.IGNORECASE)
-_CHAIN = re.compile(r"^\s*chain (\S+) \{|^-A (\S+)")
-_INPUT = re.compile(r"hook input|^:INPUT|^-A INPUT", re.IGNORECASE)
+# A verdict of its own, not the name of a chain (`ufw-reject-input`).
+_REFUSES = re.compile(r"(?:^|\s)(?:drop|reject)(?:\s|;|$)", re.IGNORECASE)
+_OTHER_HOOK = re.compile(r"hook (?!input)\w+|^(?:FORWARD|OUTPUT) ")
+_JUMP = re.compile(r"(?:jump|goto|-j) (\S+)$")
+_DECLARES = re.compile(r"type \w+ hook|:\S+ ")
+_INPUT = re.compile(r"hook input|^INPUT ", re.IGNORECASE)
 
 
 def observe(_source: object, check: Check) -> Observation:
@@ -94,14 +97,31 @@ _MANAGERS: dict[str, Any] = {"firewalld": _firewalld, "ufw": _ufw}
 
 def protecting(lines: list[str]) -> list[str]:
     """The rules of a ruleset (nft or iptables-save) when they keep something out of the host; else none."""
-    kept, foreign = [], False
-    for line in lines:
-        chain = _CHAIN.match(line)
-        if chain is not None:
-            foreign = _FOREIGN.search(chain[1] or chain[2]) is not None
+    rules = _rules(lines)
+    # What is refused on its way through or out of the host does not protect it.
+    elsewhere = {chain for chain, rule in rules if _OTHER_HOOK.search(f"{chain} {rule}")}
+    refuses = any(_REFUSES.search(rule) for chain, rule in rules if chain not in elsewhere)
+    hooked = any(_INPUT.search(f"{chain} {rule}") for chain, rule in rules)
+    if not (refuses and hooked):
+        return []
+    # A jump to a chain without rules does nothing (ufw leaves many behind when it is switched off).
+    filled = {chain.split()[-1] for chain, rule in rules if not _DECLARES.match(rule)}
+    return [f"{chain}: {rule}" for chain, rule in rules if not (jump := _JUMP.search(rule)) or jump[1] in filled]
+
+
+def _rules(lines: list[str]) -> list[tuple[str, str]]:
+    """Chain and rule of each line that is one, but those of container engines."""
+    found, table, chain = [], "", ""
+    for line in map(str.strip, lines):
+        words = line.split()
         if line.startswith("table "):
-            foreign = _FOREIGN.search(line) is not None
-        if not foreign and not _FOREIGN.search(line):
-            kept.append(line)
-    refuses = any(_REFUSES.search(line) for line in kept)
-    return kept if refuses and any(_INPUT.search(line) for line in kept) else []
+            table = " ".join(words[1:3])
+        elif line.startswith("chain "):
+            chain = words[1]
+        elif line.startswith("-A "):
+            found.append((words[1], line))
+        elif line.startswith(":"):
+            found.append((words[0][1:], line))
+        elif line not in ("}", "COMMIT") and not line.startswith("*"):
+            found.append((f"{table} {chain}", line))
+    return [(where, rule) for where, rule in found if not _FOREIGN.search(f"{where} {rule}")]
