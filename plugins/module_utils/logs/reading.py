@@ -74,7 +74,8 @@ class Reading:
         elif metric == "groups" or args["group"]:
             collected = Messages()
         collect = collected.add if collected is not None else None
-        return Question(check.index, window, Search(args["pattern"], collect=collect), collected)
+        take = collected.take if isinstance(collected, Values) else None
+        return Question(check.index, window, Search(args["pattern"], collect=collect, take=take), collected)
 
     def scan(
         self,
