@@ -257,7 +257,7 @@ END
         # The clock goes on between the two.
         assert abs(result["value"] - int(counted)) <= 1 and result["value"] > 50, (name, result)
         assert result["evidence"] == [f"{result['value']} × ERROR failed <n>"]
-    assert "rotated" not in results["plain-3"]["message"]
+    assert "rotated file" not in results["plain-3"]["message"]
     assert "and 1 rotated file (" in results["plain-8"]["message"]
     assert "and 3 rotated files (" in results["copied-24"]["message"]
 
@@ -267,15 +267,8 @@ def test_the_journal_by_message(lab_host: Any) -> None:
         lab_host.run("systemd-run", "--quiet", "--wait", "--unit", "chatty", "echo", f"order {number} failed")
     check = {"probe": "log", "unit": "chatty", "pattern": r"\]: order", "since": "10min"}
     grouped = lab_host.checks(
-        {"id": "x", "probe": "log", "unit": "chatty", "pattern": r"\]: order", "group": True, "since": "10min"},
-        {
-            "id": "share",
-            "probe": "log",
-            "unit": "chatty",
-            "pattern": r"\]: order",
-            "metric": "percent",
-            "since": "10min",
-        },
+        {"id": "x", **check, "group": True},
+        {"id": "share", **check, "metric": "percent"},
     )
     assert grouped["x"]["value"] == 5 and len(grouped["x"]["evidence"]) == 1
     assert grouped["x"]["evidence"][0].startswith("5 × ") and grouped["x"]["evidence"][0].endswith("order <n> failed")
