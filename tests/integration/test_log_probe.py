@@ -10,12 +10,10 @@ import bz2
 import gzip
 import json
 import lzma
-import os
 import random
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -195,150 +193,6 @@ def test_a_share_of_nothing_is_unknown(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused(check: dict[str, Any], field: str, words: str) -> None:
     with pytest.raises(CheckError, match=f"field '{field}': .*{words}"):
         answer(path="/var/log/x", **check)
-
-
-# Rotated files
-
-
-@pytest.mark.parametrize("packing", PACKERS)
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("app.log.1", "app.log.2"),
-        ("app.log-20261120", "app.log-20261119"),
-        ("app.log.2026-11-20", "app.log.2026-11-19"),
-        ("app.1.log", "app.2.log"),
-    ],
-)
-def test_a_range_reaches_back_into_rotated_files(tmp_path: Path, packing: str, names: tuple[str, str]) -> None:
-    newer, older = names
-    log = rotate(
-        tmp_path,
-        ("app.log", lines(6 * HOUR, 0)),
-        (newer + (packing if packing == ".bz2" else ""), lines(12 * HOUR, 6 * HOUR)),
-        (older + packing, lines(48 * HOUR, 12 * HOUR)),
-        # Another log, and one that ends before the range: neither matters.
-        ("app.log.other", lines(2 * HOUR, 0)),
-        ("app2.log.1", lines(2 * HOUR, 0)),
-    )
-    results = answers(
-        {"id": "day", "path": str(log), "pattern": "ERROR", "since": "24h"},
-        {"id": "ten", "path": str(log), "pattern": "ERROR", "since": "10h"},
-        {"id": "five", "path": str(log), "pattern": "ERROR", "since": "5h"},
-        {"id": "alone", "path": str(log), "pattern": "ERROR", "since": "24h", "rotated": False},
-        {"id": "whole", "path": str(log), "pattern": "ERROR"},
-        {"id": "share", "path": str(log), "pattern": "request 1", "metric": "percent", "since": "24h"},
-    )
-    assert {name: result["value"] for name, result in results.items() if name != "share"} == {
-        "day": 24 * 60,
-        "ten": 600,
-        "five": 300,
-        "alone": 360,
-        "whole": 360,
-    }
-    assert "app.log and 2 rotated files (last 1 d)" in results["day"]["message"]
-    assert "app.log and 1 rotated file (last 10 h)" in results["ten"]["message"]
-    assert "rotated" not in results["five"]["message"] + results["alone"]["message"]
-    assert " of 1440 lines match" in results["share"]["message"]
-    # What people see last is what happened last.
-    assert results["day"]["evidence"][-1] == log.read_text().splitlines()[-1]
-
-
-def test_a_log_that_is_younger_than_the_range_says_so(tmp_path: Path) -> None:
-    log = rotate(tmp_path, ("app.log", lines(2 * HOUR, 0)))
-    result = answer(path=str(log), since="24h")
-    assert result["value"] == 120 and "the log begins only 1 h 59 min ago" in result["message"]
-    assert "begins" not in answer(path=str(log), since="1h")["message"]
-
-
-def test_an_empty_log_after_its_rotation(tmp_path: Path) -> None:
-    log = rotate(tmp_path, ("app.log", ""), ("app.log.1", lines(30 * HOUR, 1 * HOUR)), ("app.log.2.gz", ""))
-    assert answer(path=str(log), pattern="ERROR", since="24h")["value"] == 23 * 60
-    quiet = rotate(tmp_path, ("quiet.log", ""), ("quiet.log.1", lines(50 * HOUR, 40 * HOUR)))
-    result = answer(path=str(quiet), pattern="ERROR", since="24h")
-    assert (result["value"], result["status"]) == (0, "ok") and "begins" not in result["message"]
-
-
-def test_a_traceback_over_the_rotation(tmp_path: Path) -> None:
-    trace = "Traceback:\n  File x ERROR\n"
-    log = rotate(
-        tmp_path,
-        ("app.log", "  still ERROR\n" + lines(HOUR, 0)),
-        ("app.log.1.gz", lines(3 * HOUR, HOUR) + trace),
-    )
-    assert answer(path=str(log), pattern="ERROR", since="2h")["value"] == 120 + 1 + 1
-    # Where the range begins later, the rest of the older line is not in it.
-    assert answer(path=str(log), pattern="ERROR", since="3540s")["value"] == 59
-
-
-def test_a_copy_is_not_counted_twice(tmp_path: Path) -> None:
-    text = lines(20 * HOUR, HOUR)
-    log = rotate(tmp_path, ("app.log", lines(HOUR, 0)), ("app.log.1", text), ("app.log.2.gz", text))
-    shutil.copy(log, tmp_path / "app.log.0")
-    os.link(tmp_path / "app.log.1", tmp_path / "app.log.3")
-    (tmp_path / "app.log.1.gz").write_bytes(b"\x1f\x8b half of it")
-    assert answer(path=str(log), pattern="ERROR", since="24h")["value"] == 20 * 60
-
-
-def test_rotated_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    log = rotate(tmp_path, ("app.log", lines(HOUR, 0)))
-    rotated = tmp_path / "app.log.1.gz"
-    whole = gzip.compress(lines(20 * HOUR, HOUR, 1).encode())
-    for data, words in (
-        (b"no archive", "cannot be read"),
-        (whole[:-4000], "not whole"),
-        (gzip.compress(b"no time in here\n"), "no line shows a time"),
-    ):
-        rotated.write_bytes(data)
-        result = answer(path=str(log), pattern="ERROR", since="24h")
-        assert result["status"] == "unknown" and "app.log.1.gz" in result["message"] and words in result["message"]
-        assert answer(path=str(log), pattern="ERROR", since="24h", rotated=False)["value"] == 60
-    rotated.unlink()
-    (tmp_path / "app.log.1.zst").write_bytes(b"no archive")
-    assert "app.log.1.zst" in answer(path=str(log), pattern="ERROR", since="24h")["message"]
-
-
-def test_without_the_program_that_unpacks_it_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = rotate(tmp_path, ("app.log", lines(HOUR, 0)))
-    (tmp_path / "app.log.1.zst").write_bytes(b"\x28\xb5\x2f\xfd")
-    monkeypatch.setenv("PATH", "/nowhere")
-    result = answer(path=str(log), since="24h")
-    assert result["status"] == "unknown" and "zstdcat is not installed" in result["message"]
-
-
-def test_a_log_that_is_rotated_again_and_again_while_it_is_read(tmp_path: Path) -> None:
-    """Files are renamed and compressed by the rotation; each line is counted once, whatever its file is called."""
-    log = rotate(
-        tmp_path,
-        ("app.log", lines(HOUR, 0, 2)),
-        *[(f"app.log.{number}", lines((number + 1) * HOUR, number * HOUR, 2)) for number in range(1, 6)],
-    )
-    stop = threading.Event()
-
-    def rotation() -> None:
-        # Only renames and compression: no line comes or goes.
-        for round_ in range(40):
-            if stop.is_set():
-                return
-            numbers = sorted((int(path.name.split(".")[2]), path) for path in tmp_path.glob("app.log.*"))
-            for number, path in reversed(numbers):
-                target = tmp_path / path.name.replace(f".{number}", f".{number + 1}", 1)
-                os.rename(path, target)
-                if round_ % 3 == 2 and target.suffix != ".gz":
-                    packed = tmp_path / (target.name + ".tmp")
-                    packed.write_bytes(gzip.compress(target.read_bytes(), 1))
-                    os.rename(packed, tmp_path / (target.name + ".gz"))
-                    target.unlink()
-
-    thread = threading.Thread(target=rotation)
-    thread.start()
-    try:
-        values = {answer(path=str(log), pattern="ERROR", since="19800s")["value"] for _number in range(6)}
-    finally:
-        stop.set()
-        thread.join()
-    # The clock goes on between the readings.
-    assert all(2.75 * HOUR - 60 <= value <= 2.75 * HOUR for value in values), values
 
 
 @pytest.mark.parametrize("order", ["01/02/2026", "13/02/2026"])

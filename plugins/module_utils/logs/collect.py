@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from typing import Callable
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.masking import MASK, MAX_BYTES, MAX_LINES, mask
 from ansible_collections.day2.ops.plugins.module_utils.logs.frequent import Entry, Frequent
@@ -51,29 +53,40 @@ class Values:
 
     def __init__(self, pattern: str) -> None:
         self.found = Frequent()
-        self._is_text = not pattern.isascii()
-        try:
-            self._search = re.compile(pattern.encode("utf-8")).search
-        except re.error:
-            self._is_text = True
+        self._only_group = re.compile(pattern).groups == 1
+        self._search: Callable[[bytes], re.Match[bytes] | None] | None = None
         self._search_text = re.compile(pattern).search
+        if pattern.isascii():
+            with contextlib.suppress(re.error):
+                self._search = re.compile(pattern.encode("utf-8")).search
 
     def add(self, line: bytes) -> None:
-        if self._is_text:
-            text = line.decode("utf-8", "surrogateescape")
-            found = self._search_text(text)
-            begin, end = found.span(_group(found)) if found is not None else (-1, -1)
-            before, value = text[:begin], text[begin:end]
-            raw, context = (part.encode("utf-8", "surrogateescape") for part in (value, before[-_CONTEXT:]))
-        else:
+        """A line that matches."""
+        if self._search is not None:
             match = self._search(line)
-            begin, end = match.span(_group(match)) if match is not None else (-1, -1)
-            raw, context = line[begin:end], line[max(0, begin - _CONTEXT) : max(0, begin)]
-        if begin < 0:
-            # The line counts as one that matches, but has no value.
-            self.found.total += 1
+            if match is not None:
+                self.take(match)
             return
-        self.found.add(raw[:LENGTH], context)
+        text = line.decode("utf-8", "surrogateescape")
+        found = self._search_text(text)
+        if found is None:
+            return
+        begin, end = found.span(_group(found))
+        if begin >= 0:
+            before, value = (part.encode("utf-8", "surrogateescape") for part in (text[:begin], text[begin:end]))
+            self.found.add(value[:LENGTH], before[-_CONTEXT:])
+
+    def take(self, match: re.Match[bytes]) -> None:
+        """The match in a line, or in a block of them. It may have no value: then only the line counts."""
+        number = 1 if self._only_group else _group(match)
+        value: bytes | None = match.group(number)
+        if value is None:
+            return
+        value = value[:LENGTH]
+        if not self.found.again(value):
+            begin = match.start(number)
+            context = bytes(match.string[max(0, begin - _CONTEXT) : begin])
+            self.found.add(value, context.rpartition(b"\n")[2])
 
     def evidence(self) -> list[str]:
         entries = self.found.top(TOP)

@@ -44,12 +44,19 @@ class Frequent:
         self._sketch: bytearray | None = None
         self._marked = 0
 
-    def add(self, value: bytes, sample: bytes = b"") -> None:
-        self.total += 1
+    def again(self, value: bytes) -> bool:
+        """Count a value that is known; False when it is not."""
         count = self._counts.get(value)
-        if count is not None:
-            self._counts[value] = count + 1
+        if count is None:
+            return False
+        self.total += 1
+        self._counts[value] = count + 1
+        return True
+
+    def add(self, value: bytes, sample: bytes = b"") -> None:
+        if self.again(value):
             return
+        self.total += 1
         if len(self._counts) >= 2 * self._kept:
             self._drop()
         self._counts[value] = 1

@@ -11,15 +11,17 @@ import os
 import subprocess
 import time
 from dataclasses import dataclass, field
-from typing import BinaryIO, Mapping, Sequence, cast
+from typing import TYPE_CHECKING, BinaryIO, Mapping, Sequence, cast
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Check
 from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, Undetermined
-from ansible_collections.day2.ops.plugins.module_utils.logs.collect import Messages, Values
 from ansible_collections.day2.ops.plugins.module_utils.logs.files import LogFile, earlier_files
 from ansible_collections.day2.ops.plugins.module_utils.logs.place import start_of_last_lines, start_of_time
 from ansible_collections.day2.ops.plugins.module_utils.logs.scan import Search, scan
 from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progress
+
+if TYPE_CHECKING:
+    from ansible_collections.day2.ops.plugins.module_utils.logs.collect import Messages, Values
 
 _JOURNALS = ("/var/log/journal/*/*.journal", "/run/log/journal/*/*.journal")
 
@@ -48,7 +50,8 @@ class Question:
     index: int
     window: Window
     search: Search
-    collected: Messages | Values | None
+    messages: Messages | None = None
+    values: Values | None = None
 
 
 class Reading:
@@ -68,13 +71,17 @@ class Reading:
         window = self.windows.setdefault((since, last_lines, rotated), Window(since, last_lines, rotated))
         if metric == "percent" and window.lines is None:
             window.lines = Search(None)
-        collected: Messages | Values | None = None
+        if metric != "top_share" and metric != "groups" and not args["group"]:
+            return Question(check.index, window, Search(args["pattern"]))
+        # Most checks only count: they do not pay for loading this.
+        from ansible_collections.day2.ops.plugins.module_utils.logs.collect import Messages, Values
+
         if metric == "top_share":
-            collected = Values(args["pattern"])
-        elif metric == "groups" or args["group"]:
-            collected = Messages()
-        collect = collected.add if collected is not None else None
-        return Question(check.index, window, Search(args["pattern"], collect=collect), collected)
+            values = Values(args["pattern"])
+            search = Search(args["pattern"], collect=values.add, take=values.take)
+            return Question(check.index, window, search, values=values)
+        messages = Messages()
+        return Question(check.index, window, Search(args["pattern"], collect=messages.add), messages=messages)
 
     def scan(
         self,

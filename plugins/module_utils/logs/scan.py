@@ -25,6 +25,8 @@ _NEWLINE, _RETURN = b"\n\r"
 
 # Told each line that matches, whole (of a line longer than a block: the piece that does), without its line break.
 Collect = Callable[[bytes], None]
+# Told the first match of each such line instead, where matching does not need the line cut out.
+Take = Callable[["re.Match[bytes]"], None]
 
 
 class Search:
@@ -33,9 +35,12 @@ class Search:
     `start` is the offset at which its part of a log begins. It lasts for one log; the figures go on over several.
     """
 
-    def __init__(self, pattern: str | None, start: int = 0, collect: Collect | None = None) -> None:
+    def __init__(
+        self, pattern: str | None, start: int = 0, collect: Collect | None = None, take: Take | None = None
+    ) -> None:
         self.start = start
         self._collect = collect
+        self._take = take
         self.count = 0
         self.last: deque[bytes] = deque(maxlen=KEEP)
         self.hit_in_long_line = False
@@ -67,7 +72,7 @@ class Search:
         self._needles = needles = find_needles(raw)
         if needles.texts and (needles.exact or not needles.line_bound):
             self.scan = self._scan_texts
-        elif needles.within_line and not needles.line_bound and self._collect is None:
+        elif needles.within_line and not needles.line_bound and (self._collect is None or self._take):
             self.scan = self._scan_block
 
     def _scan_all(self, block: bytearray, begin: int, end: int) -> None:
@@ -93,12 +98,14 @@ class Search:
             # The return before a line's end is not part of the line, which the expression cannot know.
             self._scan_lines(block, begin, end)
             return
-        search = self._expression.search
+        search, take = self._expression.search, self._take
         hits: deque[int] = deque(maxlen=KEEP)
         match = search(block, begin, end)
         while match is not None:
             at = match.start()
             self.count += 1
+            if take is not None:
+                take(match)
             hits.append(at)
             begin = block.find(b"\n", match.end(), end) + 1
             if not begin:
@@ -111,8 +118,9 @@ class Search:
         needles = self._needles
         haystack = block[:end].lower() if needles.ignore_case else block
         find, texts = haystack.find, needles.texts
-        exact, matches = needles.exact, self._expression.search
-        hits: deque[int] = deque(maxlen=KEEP if self._collect is None else None)
+        matches, take = self._expression.search, self._take
+        exact = needles.exact and take is None
+        hits: deque[int] = deque(maxlen=KEEP if self._collect is None or take else None)
         count = 0
         upcoming = [find(text, begin, end) for text in texts]
         at = _first(upcoming)
@@ -120,9 +128,14 @@ class Search:
             stop = find(b"\n", at, end)
             if stop < 0:
                 stop = end
-            if exact or matches(block, block.rfind(b"\n", 0, at) + 1, stop - (block[stop - 1] == _RETURN)):
+            match = None
+            if not exact:
+                match = matches(block, block.rfind(b"\n", 0, at) + 1, stop - (block[stop - 1] == _RETURN))
+            if exact or match is not None:
                 count += 1
                 hits.append(at)
+            if take is not None and match is not None:
+                take(match)
             if len(texts) == 1:
                 at = find(texts[0], stop, end)
                 continue
@@ -137,7 +150,7 @@ class Search:
         """Remember the lines that hold these places."""
         for at in hits:
             begin = block.rfind(b"\n", 0, at) + 1
-            if self._collect is not None:
+            if self._collect is not None and self._take is None:
                 stop = block.find(b"\n", at, end)
                 stop = end if stop < 0 else stop
                 self._collect(bytes(block[begin : stop - (block[stop - 1] == _RETURN)]))

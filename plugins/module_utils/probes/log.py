@@ -15,7 +15,6 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.request import Fie
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
-from ansible_collections.day2.ops.plugins.module_utils.logs.collect import Messages, Values
 from ansible_collections.day2.ops.plugins.module_utils.logs.reading import Question, Reading, read_file, read_journal
 from ansible_collections.day2.ops.plugins.module_utils.logs.scan import Search
 from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progress
@@ -96,8 +95,8 @@ def observe(reading: Reading, check: Check) -> Observation:
         raise Undetermined(f"{reading.origin}: no line shows a time that can be read, 'since' cannot be answered")
     where = _where(reading, question)
     value, text = _METRICS[check.metric.name](check, question, where)
-    collected = question.collected
-    return Observation(value, text, evidence=collected.evidence() if collected else _last_lines(question.search))
+    shown = question.messages or question.values
+    return Observation(value, text, evidence=shown.evidence() if shown is not None else _last_lines(question.search))
 
 
 def _where(reading: Reading, question: Question) -> str:
@@ -121,22 +120,21 @@ def _lines(check: Check, question: Question) -> str:
 
 
 def _count(check: Check, question: Question, where: str) -> tuple[float, str]:
-    messages = f", {_messages(question.collected)}" if isinstance(question.collected, Messages) else ""
+    messages = f", {_messages(question)[1]}" if question.messages is not None else ""
     return question.search.count, f"{_lines(check, question)}{where}{messages}"
 
 
 def _groups(check: Check, question: Question, where: str) -> tuple[float, str]:
-    collected = question.collected
-    distinct = collected.found.distinct if collected else 0
-    return distinct, f"{_messages(collected)} in {_lines(check, question)}{where}"
+    distinct, words = _messages(question)
+    return distinct, f"{words} in {_lines(check, question)}{where}"
 
 
-def _messages(collected: Messages | Values | None) -> str:
-    if collected is None:
-        return ""
-    found = collected.found
+def _messages(question: Question) -> tuple[int, str]:
+    if question.messages is None:
+        return 0, "no message"
+    found = question.messages.found
     about = "" if found.exact else "about "
-    return f"{about}{found.distinct} different message{'' if found.distinct == 1 else 's'}"
+    return found.distinct, f"{about}{found.distinct} different message{'' if found.distinct == 1 else 's'}"
 
 
 def _percent(_check: Check, question: Question, where: str) -> tuple[float, str]:
@@ -153,9 +151,9 @@ def _rate(check: Check, question: Question, where: str) -> tuple[float, str]:
 
 
 def _top_share(_check: Check, question: Question, where: str) -> tuple[float, str]:
-    values, count = question.collected, question.search.count
-    top = values.found.top(1) if isinstance(values, Values) else []
-    if not isinstance(values, Values) or not top:
+    values, count = question.values, question.search.count
+    top = values.found.top(1) if values is not None else []
+    if values is None or not top:
         raise Undetermined(f"there are no matching lines with a value{where}, so there is no share of them")
     share = 100 * top[0].count / count
     # Beyond what is kept exactly, the figure may be too low, by so little that only the word tells.

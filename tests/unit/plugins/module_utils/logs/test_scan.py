@@ -11,6 +11,7 @@ import re
 
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.logs import scan as scanning
+from ansible_collections.day2.ops.plugins.module_utils.logs.collect import Values
 from ansible_collections.day2.ops.plugins.module_utils.logs.scan import Search, scan
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,3 +145,23 @@ def test_one_search_over_several_logs() -> None:
         search.start = start
         scan(io.BytesIO(data), [search])
     assert (search.count, list(search.last)) == (2, [b"a", b"a"])
+
+
+@settings(max_examples=800, deadline=None)
+@given(patterns().filter(compiles), _LOGS, st.sampled_from([64, 4096]))
+def test_the_values_are_those_of_the_lines_one_by_one(pattern: str, lines: list[bytes], block: int) -> None:
+    """The capture group of the first match in each line, however the line is searched."""
+    flags = re.match(r"(\(\?[a-z]\))?", pattern)
+    head = flags.group() if flags else ""
+    pattern = f"{head}({pattern[len(head) :]})"
+    lines = [line for line in lines if len(line) < 60] + [b"end"]
+    one_by_one, at_once = Values(pattern), Values(pattern)
+    for line in expected(pattern, lines):
+        one_by_one.add(line)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scanning, "BLOCK", block)
+        patch.setattr(scanning, "OVERLAP", 16)
+        search = Search(pattern, collect=at_once.add, take=at_once.take)
+        scan(io.BytesIO(b"\n".join(lines) + b"\n"), [search])
+    assert search.count == len(expected(pattern, lines)) == at_once.found.total
+    assert at_once.found.top(99) == one_by_one.found.top(99)
