@@ -19,12 +19,12 @@ setup: ## Virtual environment, and the link by which ansible finds this checkout
 	@$(bootstrap) python
 
 .PHONY: demo-up
-demo-up: ## Bring up the demo's host
+demo-up: ## Bring up the demo's hosts
 	@$(bootstrap) lab python
-	@$(lab) up demo --host options-engine-1=options_engine
+	@$(lab) up demo --host options-engine-1=options_engine --host analytics-1=snowflake_analytics
 
 .PHONY: demo
-demo: demo-up ## The daily checklist on a real host with a history
+demo: demo-up ## The daily checklist on two real hosts with a history
 	@ansible-playbook day2.ops.daily -i inventories/lab -e day2_fail_on=never
 
 .PHONY: demo-down

@@ -70,6 +70,12 @@ def registered(hostvars: Any, hosts: list[str], variable: str) -> Iterator[tuple
         yield host, values.get(variable) if isinstance(values, Mapping) else None
 
 
+def systems(hostvars: Any, hosts: list[str]) -> str:
+    """The systems that the hosts belong to, in the order in which they come."""
+    named = (values.get("day2_system") for host in hosts if isinstance(values := hostvars.raw_get(host), Mapping))
+    return ", ".join(dict.fromkeys(str(name) for name in named if name))
+
+
 def _ansible_began() -> datetime | None:
     """When ansible-playbook itself was started; it is this worker's parent."""
     try:
@@ -162,7 +168,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         run = Run(
             run_id=run_id or write.new_run_id(now),
             title=arguments["title"],
-            system=arguments["system"],
+            system=arguments["system"] or systems(task_vars["hostvars"], hosts),
             cadence=arguments["cadence"] or None,
             fail_on=arguments["fail_on"],
             versions={"collection": collection_version(), "ansible": ansible_version},

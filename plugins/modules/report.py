@@ -27,7 +27,7 @@ options:
     description: The cadence of the checklist, such as V(daily).
     type: str
   system:
-    description: The system's name.
+    description: The system's name; without it what the hosts' variables C(day2_system) say.
     type: str
     default: ''
   directory:

@@ -83,7 +83,7 @@ def observe(reading: Reading, check: Check) -> Observation:
     questions = [reading.questions[number] for number in range(len(_PATTERNS))]
     if questions[0].window.start is None:
         raise Undetermined(f"{reading.origin}: no line shows a time that can be read")
-    addresses, names, repeated = (cast(Values, question.collected) for question in questions)
+    addresses, names, repeated = (cast(Values, question.values) for question in questions)
     again = sum((int(entry.value) - 1) * entry.count for entry in repeated.found.top(1000))
     count = questions[0].search.count + again
     since = check.args["since"]

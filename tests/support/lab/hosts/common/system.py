@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 
@@ -64,6 +65,21 @@ def units(definitions: dict[str, str]) -> list[str]:
     if changed:
         run(["systemctl", "daemon-reload"])
     return changed
+
+
+def timer_ran(timer: str, hour: int) -> bool:
+    """Have a persistent timer remember its last run: it is the time of a file. Say whether that changed."""
+    moment = datetime.now().astimezone()
+    last = moment.replace(hour=hour, minute=0, second=0, microsecond=0)
+    last -= timedelta(days=1) if last > moment else timedelta(0)
+    stamp = Path(f"/var/lib/systemd/timers/stamp-{timer}")
+    # A stamp from before the last run would have the timer make up for it at once.
+    if stamp.exists() and stamp.stat().st_mtime >= last.timestamp():
+        return False
+    folder(str(stamp.parent))
+    file(str(stamp), b"")
+    aged(str(stamp), last.timestamp())
+    return True
 
 
 def start(unit: str, restart: bool = False) -> None:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from ..common.history import Entry, Kind, entries, now, syslog_line, write_rotated
+from ..common import system_logs
+from ..common.history import Kind, entries, now, write_rotated
 from ..common.system import file
 
 FOLDER = "/var/log/options_engine"
@@ -121,51 +122,4 @@ def write(host: str) -> None:
     write_rotated(f"{FOLDER}/app.log", log, cuts, OWNER, GROUP)
     write_rotated(f"{FOLDER}/error.log", errors, cuts, OWNER, GROUP)
     file("/etc/logrotate.d/options_engine", LOGROTATE)
-    write_rotated("/var/log/auth.log", _logins(host, end), cuts, "root", "adm")
-    write_rotated("/var/log/syslog", _system(host, end), cuts, "root", "adm")
-
-
-def _times(chance: random.Random, count: int, end: datetime) -> list[datetime]:
-    ages = sorted((chance.random() * DAYS * 86400 for _number in range(count)), reverse=True)
-    return [end - timedelta(seconds=age) for age in ages]
-
-
-def _logins(host: str, end: datetime) -> list[Entry]:
-    chance, log = random.Random(21), []
-    for moment in _times(chance, 260, end):
-        process, port = f"sshd[{chance.randint(400, 32000)}]", chance.randint(1024, 65000)
-        # Documentation addresses (RFC 5737): they are nobody's.
-        guess = chance.choice(("admin", "oracle", "test", "ubuntu"))
-        stranger = f"203.0.113.{chance.randint(1, 254)} port {port} ssh2"
-        text = chance.choices(
-            (
-                f"Accepted publickey for opsadmin from 192.0.2.10 port {port} ssh2: ED25519",
-                f"Failed password for root from {stranger}",
-                f"Failed password for invalid user {guess} from {stranger}",
-                f"Connection closed by authenticating user root {stranger.removesuffix(' ssh2')} [preauth]",
-            ),
-            weights=(5, 3, 4, 2),
-        )[0]
-        log.append(Entry(moment, "", syslog_line(moment, host, process, text).encode()))
-    return log
-
-
-def _system(host: str, end: datetime) -> list[Entry]:
-    chance, log = random.Random(22), []
-    usual = (
-        ("systemd[1]", "Finished options-backup.service - Backup of the options engine's database."),
-        ("systemd[1]", "logrotate.service: Deactivated successfully."),
-        ("CRON[{0}]", "(root) CMD (   cd / && run-parts --report /etc/cron.hourly)"),
-        ("options-engine[{0}]", "worker {1} recycled after 10000 requests"),
-        ("redis-server[{0}]", "100 changes in 300 seconds. Saving..."),
-    )
-    odd = (
-        ("kernel", "TCP: request_sock_TCP: Possible SYN flooding on port 443, an attack?"),
-        ("fail2ban[{0}]", "suspicious: 40 requests in 10 s from 198.51.100.23"),
-    )
-    for moment in _times(chance, 900, end):
-        process, text = chance.choice(odd) if chance.random() < 0.006 else chance.choice(usual)
-        numbers = (chance.randint(300, 32000), chance.randint(1, 8))
-        line = syslog_line(moment, host, process.format(*numbers), text.format(*numbers))
-        log.append(Entry(moment, "", line.encode()))
-    return log
+    system_logs.write(host, end, cuts, DAYS, ("options-backup", "options-engine"))

@@ -10,11 +10,9 @@ import os
 import shutil
 import socket
 import subprocess
-from datetime import timedelta
 from pathlib import Path
 
-from ..common.history import now
-from ..common.system import aged, file, folder, run, start, succeeds, units, user, wait_until
+from ..common.system import file, folder, run, start, succeeds, timer_ran, units, user, wait_until
 from . import database, logs, web
 
 HERE = Path(__file__).resolve().parent
@@ -124,28 +122,13 @@ def _services() -> None:
     app = "options-engine.service"
     start(app, restart=app in changed)
     for timer, hour in (("options-backup.timer", 2), ("logrotate.timer", 0)):
-        start(timer, restart=_timer_ran(timer, hour) or timer in changed)
+        start(timer, restart=timer_ran(timer, hour) or timer in changed)
     run(["systemctl", "enable", "--quiet", DOWN])
     if not succeeds(["systemctl", "is-failed", DOWN]):
         # Its failure is what we are after, so its exit status tells nothing.
         subprocess.run(["systemctl", "start", DOWN], capture_output=True, check=False)
     wait_until(lambda: succeeds(["systemctl", "is-failed", DOWN]), 10, f"{DOWN} has failed")
     wait_until(_healthy, 10, "the application is healthy")
-
-
-def _timer_ran(timer: str, hour: int) -> bool:
-    """Have a persistent timer remember its last run: it is the time of a file. Say whether that changed."""
-    moment = now()
-    last = moment.replace(hour=hour, minute=0, second=0, microsecond=0)
-    last -= timedelta(days=1) if last > moment else timedelta(0)
-    stamp = Path(f"/var/lib/systemd/timers/stamp-{timer}")
-    # A stamp from before the last run would have the timer make up for it at once.
-    if stamp.exists() and stamp.stat().st_mtime >= last.timestamp():
-        return False
-    folder(str(stamp.parent))
-    file(str(stamp), b"")
-    aged(str(stamp), last.timestamp())
-    return True
 
 
 def _healthy() -> bool:
