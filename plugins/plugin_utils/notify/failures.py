@@ -39,7 +39,7 @@ def failed(outcome: object, secrets: Sequence[str] = ()) -> str:
     if isinstance(status, int) and status > 0:
         return f"answered HTTP {status}"
     said = plain(outcome.get("msg") or "")
-    trace = plain(outcome.get("exception") or "").strip().split("\n")[-1]
+    trace = plain(outcome.get("exception") or outcome.get("module_stderr") or "").strip().split("\n")[-1]
     for shape, meaning in _SHAPES:
         found = shape.search(said) or shape.search(trace)
         if found:

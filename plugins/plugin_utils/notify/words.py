@@ -20,6 +20,8 @@ MOST_OTHERS = 10
 # Slack cuts a text at 40,000 characters and doubles some of them first; a mail may be long.
 ROOM = {MAIL: 200_000}
 ROOM_OF_CHAT = 30_000
+# What a section has, however long those before it are.
+_LEAST_ROOM = 2_000
 LONGEST_SUBJECT = 200
 _LONGEST_MESSAGE_IN_SUBJECT = 120
 
@@ -102,7 +104,7 @@ def digest(words: Words, changes: Changes, kind: str) -> str:
     room = ROOM.get(kind, ROOM_OF_CHAT)
     parts: list[str] = []
     for heading, entries, most in sections:
-        lines = list(_section(heading, entries, most, room))
+        lines = list(_section(heading, entries, most, max(room, _LEAST_ROOM)))
         room -= sum(map(len, lines))
         parts += ["\n".join(lines)] if lines else []
     parts += _last_lines(words)
@@ -118,8 +120,7 @@ def _section(heading: str, entries: Sequence[str], most: int, room: int) -> Iter
         text = clean(entry).replace("\n", "\n    ")
         if shown and len(text) > room:
             break
-        # Later sections have at least their first line, however long earlier ones are.
-        text = clip(text, max(room, 200))
+        text = clip(text, room)
         room -= len(text)
         shown += 1
         yield f"- {text}"
