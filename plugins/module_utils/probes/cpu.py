@@ -13,7 +13,7 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argume
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
 
 SPEC = ProbeSpec(
-    doc="CPU time of all processors, sampled over a short interval.",
+    doc="CPU time of all processors, sampled over a short interval before the other checks begin.",
     arguments={"interval": Argument("duration", "Seconds to sample.", default=0.25)},
     metrics={
         "used_percent": Metric("Time in which the processors were neither idle nor waiting for disks.", "%"),
@@ -23,6 +23,8 @@ SPEC = ProbeSpec(
     },
     default_metric="used_percent",
 )
+# Measured before the other checks begin to work.
+QUIET = True
 _STAT = "/proc/stat"
 
 

@@ -60,9 +60,11 @@ def run_checklist(
     hidden = [text for check in checks for text in _secret_values(check, secrets.get(check.index, {}))]
     settled = {check.index: early for check in checks for early in [_settle_early(check)] if early is not None}
     groups = _group(check for check in checks if check.index not in settled)
-    _load_shared(groups, checks)
-    pool = Pool(_Work(checks), become, [check.timeout for check in checks], workers)
-    outcomes = pool.run(groups, deadline)
+    outcomes: dict[int, Outcome] = {}
+    for stage in _stages(groups, checks):
+        _load_shared(stage, checks)
+        pool = Pool(_Work(checks), become, [check.timeout for check in checks], workers)
+        outcomes.update(pool.run(stage, max(0.0, begun + deadline - time.monotonic())))
     results = [
         settled[check.index] if check.index in settled else _conclude(check, outcomes[check.index], deadline, hidden)
         for check in checks
@@ -130,6 +132,12 @@ def _group(checks: Any) -> list[Group]:
         user = check.run_as if os.geteuid() == 0 and check.run_as != "root" else None
         groups.setdefault((check.probe, key, user), Group([], user)).items.append(check.index)
     return list(groups.values())
+
+
+def _stages(groups: Sequence[Group], checks: Sequence[Check]) -> list[list[Group]]:
+    """First what measures how busy the host is: the other checks are work too, and would be measured with it."""
+    quiet = [group for group in groups if getattr(registry.load(checks[group.items[0]].probe), "QUIET", False)]
+    return [stage for stage in (quiet, [group for group in groups if group not in quiet]) if stage]
 
 
 def _load_shared(groups: Sequence[Group], checks: Sequence[Check]) -> None:

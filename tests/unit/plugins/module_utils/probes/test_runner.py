@@ -127,6 +127,17 @@ def test_no_answer_in_time_is_at_least_that_slow(critical: str | None, status: s
     assert result["status"] == status and "no answer within 1 s" in result["message"]
 
 
+def test_the_processors_are_measured_before_the_other_checks_work() -> None:
+    busy = {
+        "id": "b",
+        "title": "B",
+        "probe": "command",
+        "argv": ["sh", "-c", "i=0; while [ $i -lt 99999 ]; do i=$((i+1)); done"],
+    }
+    results = run_checklist([busy, {"id": "c", "title": "C", "probe": "cpu"}])["results"]
+    assert results[1]["started"] < results[0]["started"] and results[1]["status"] == "ok"
+
+
 def test_answers_come_from_a_child_process() -> None:
     result = one({"probe": "command", "argv": ["sh", "-c", "echo $PPID"], "format": "regex", "pattern": r"\d+"})
     assert result["value"] != os.getpid()
