@@ -78,7 +78,7 @@ def compare(path: Path, pattern: str | None, arguments: list[str]) -> tuple[floa
 def reach_back(path: Path) -> list[Figure]:
     """The last day of a week is found by seeking: it costs its own part of the file, and next to nothing to find."""
     figures = []
-    for since, limit in (("24h", 0.5), ("30min", 0.05)):
+    for since, limit in (("24h", 0.5), ("30min", 0.2)):
         found: dict[str, Any] = {}
         mine, theirs = alternate(
             3,

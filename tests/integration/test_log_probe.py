@@ -14,6 +14,7 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -200,3 +201,44 @@ def test_a_log_whose_day_and_month_cannot_be_told_apart_is_unknown(tmp_path: Pat
     log = rotate(tmp_path, ("app.log", f"{order} 10:00:00 ERROR x\n" * 50))
     assert answer(path=str(log), pattern="ERROR", since="24h")["status"] == "unknown"
     assert answer(path=str(log), pattern="ERROR")["value"] == 50
+
+
+def test_all_lines_of_a_large_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "app.log"
+    old, new = f"{stamp(2 * HOUR)} INFO {'x' * 200}\n", f"{stamp(HOUR / 2)} INFO {'y' * 200}\n"
+    for ending in ("", "no end"):
+        log.write_text(old * 60_000 + new * 120_000 + ending)
+        more = bool(ending)
+        for arguments, wanted in (
+            ({}, 180_000 + more),
+            ({"since": "1h"}, 120_000 + more),
+            ({"last_lines": 100_000}, 100_000),
+        ):
+            result = answer(path=str(log), **arguments)
+            assert result["value"] == wanted, (arguments, ending)
+            assert result["evidence"][-1] == (ending or new.strip())
+            assert len(result["evidence"]) > 10 and "cut" not in result["message"]
+            with monkeypatch.context() as patch:
+                patch.setenv("PATH", "/nowhere")
+                assert answer(path=str(log), **arguments)["value"] == wanted
+    both = answers({"id": "all", "path": str(log)}, {"id": "new", "path": str(log), "pattern": "y{200}"})
+    assert (both["all"]["value"], both["new"]["value"]) == (180_001, 120_000)
+
+
+def test_all_lines_of_a_large_log_that_grows(tmp_path: Path) -> None:
+    log, stop = tmp_path / "app.log", threading.Event()
+    log.write_text(("z" * 99 + "\n") * 300_000)
+
+    def grow() -> None:
+        with log.open("a") as file:
+            while not stop.is_set():
+                file.write("z" * 99 + "\n")
+
+    thread = threading.Thread(target=grow)
+    thread.start()
+    try:
+        result = answer(path=str(log))
+    finally:
+        stop.set()
+        thread.join()
+    assert 300_000 <= result["value"] <= grep("-c", "", str(log)) and result["status"] == "ok"

@@ -154,9 +154,17 @@ def test_rotated_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         (gzip.compress(b"no time in here\n"), "no line shows a time"),
     ):
         rotated.write_bytes(data)
-        result = answer(path=str(log), pattern="ERROR", since="24h")
-        assert result["status"] == "unknown" and "app.log.1.gz" in result["message"] and words in result["message"]
-        assert answer(path=str(log), pattern="ERROR", since="24h", rotated=False)["value"] == 60
+        check = {"path": str(log), "pattern": "ERROR"}
+        results = answers(
+            {"id": "day", **check, "since": "24h"},
+            {"id": "alone", **check, "since": "24h", "rotated": False},
+            {"id": "whole", **check},
+            {"id": "half", **check, "since": "30min"},
+        )
+        message = results["day"]["message"]
+        assert results["day"]["status"] == "unknown" and "app.log.1.gz" in message and words in message
+        # What does not need the file is answered all the same.
+        assert [results[name]["value"] for name in ("alone", "whole", "half")] == [60, 60, 30]
     rotated.unlink()
     (tmp_path / "app.log.1.zst").write_bytes(b"no archive")
     assert "app.log.1.zst" in answer(path=str(log), pattern="ERROR", since="24h")["message"]

@@ -26,6 +26,8 @@ _DATE = r"\d{4}-?\d\d-?\d\d(?:[-_.T]?\d+)*|\d{10}"
 # A file that was written to long before the range ends before it begins; a day's grace is for clocks that differ.
 _GRACE = 86400
 _MOST = 500
+# How often the folder is looked at while its files are renamed.
+_PATIENCE = 100
 
 
 def rotated_names(name: str, others: list[str]) -> list[str]:
@@ -168,12 +170,17 @@ def earlier_files(current: LogFile, cutoff: float, now: float) -> list[LogFile]:
     seen, found = {current.identity}, []
     folder, name = os.path.split(os.path.realpath(current.path))
     try:
-        for _attempt in range(10):
-            fresh = _fresh(folder, rotated_names(name, os.listdir(folder)), seen, cutoff)
-            if not fresh:
-                break
+        # A folder in which files are renamed may be listed without one of them: two quiet looks are needed.
+        quiet = 0
+        for _attempt in range(_PATIENCE):
+            fresh, is_quiet = _fresh(folder, rotated_names(name, os.listdir(folder)), seen, cutoff)
             found += fresh
             _check_number(current.path, found)
+            quiet = quiet + 1 if is_quiet else 0
+            if quiet == 2:
+                break
+        else:
+            _give_up(current.path)
         for file in found:
             file.look(now)
     except PermissionError:
@@ -190,8 +197,14 @@ def _check_number(path: str, files: list[LogFile]) -> None:
         raise Undetermined(f"{path} has more than {_MOST} rotated files since then")
 
 
-def _fresh(folder: str, names: list[str], seen: set[tuple[int, int]], cutoff: float) -> list[LogFile]:
+def _give_up(path: str) -> None:
+    raise Undetermined(f"the rotated files of {path} change their names all the time")
+
+
+def _fresh(folder: str, names: list[str], seen: set[tuple[int, int]], cutoff: float) -> tuple[list[LogFile], bool]:
+    """Open those that were not seen before; and whether there was nothing new, and all were still there."""
     files: list[LogFile] = []
+    quiet = True
     for name in names:
         path = os.path.join(folder, name)
         try:
@@ -203,18 +216,21 @@ def _fresh(folder: str, names: list[str], seen: set[tuple[int, int]], cutoff: fl
                 continue
             file = LogFile(path, packed=True)
         except FileNotFoundError:
+            quiet = False
             continue
-        except Undetermined:
-            if os.path.exists(path):
+        except (NeedsRoot, Undetermined) as exc:
+            if not isinstance(exc.__context__, FileNotFoundError):
                 _close(files)
                 raise
+            quiet = False
             continue
+        quiet = False
         if file.identity in seen:
             file.close()
             continue
         seen.add(file.identity)
         files.append(file)
-    return files
+    return files, quiet
 
 
 def _chosen(current: LogFile, found: list[LogFile], cutoff: float) -> list[LogFile]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 from datetime import datetime
 from typing import BinaryIO, Iterator, NamedTuple
 
@@ -189,8 +190,23 @@ def _first_time(stream: BinaryIO, place: int, limit: int, now: float) -> float |
     return None
 
 
-def size_of(stream: BinaryIO) -> int:
-    return os.fstat(stream.fileno()).st_size
+def count_lines(stream: BinaryIO, begin: int) -> tuple[int, int] | None:
+    """Lines from an offset on, and the offset of their end, by `wc`; None when it cannot tell."""
+    descriptor = stream.fileno()
+    place = os.lseek(descriptor, 0, os.SEEK_CUR)
+    os.lseek(descriptor, begin, os.SEEK_SET)
+    try:
+        done = subprocess.run(["wc", "-l"], stdin=descriptor, capture_output=True, check=True)
+        breaks = int(done.stdout)
+        # The offset is shared: it stands where wc stopped, which is later than where the file ended before.
+        end = os.lseek(descriptor, 0, os.SEEK_CUR)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+    finally:
+        # The stream takes it to be where it left it.
+        os.lseek(descriptor, place, os.SEEK_SET)
+    unfinished = end > begin and os.pread(descriptor, 1, end - 1) != b"\n"
+    return breaks + unfinished, end
 
 
 class Head(NamedTuple):

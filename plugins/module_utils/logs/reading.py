@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Mapping, Sequence, cast
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Check
-from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error, NeedsRoot, Undetermined
 from ansible_collections.day2.ops.plugins.module_utils.logs.files import LogFile, earlier_files
-from ansible_collections.day2.ops.plugins.module_utils.logs.place import start_of_last_lines, start_of_time
-from ansible_collections.day2.ops.plugins.module_utils.logs.scan import Search, scan
+from ansible_collections.day2.ops.plugins.module_utils.logs.place import count_lines, start_of_last_lines, start_of_time
+from ansible_collections.day2.ops.plugins.module_utils.logs.scan import KEEP, Search, scan
 from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progress
 
 if TYPE_CHECKING:
     from ansible_collections.day2.ops.plugins.module_utils.logs.collect import Messages, Values
 
+# From this size on a program that counts lines is started: it does so several times as fast as Python before 3.13.
+_LARGE = 16 << 20
 _JOURNALS = ("/var/log/journal/*/*.journal", "/run/log/journal/*/*.journal")
 
 
@@ -39,6 +41,8 @@ class Window:
     parts: list[tuple[LogFile, int]] = field(default_factory=list)
     # All its lines, counted when a check needs that.
     lines: Search | None = None
+    # What kept its rotated files from being read: then it has no answer, and other windows still have theirs.
+    trouble: Day2Error | None = None
     # The time of the oldest line there is, when that is younger than the window.
     begins: float | None = None
 
@@ -92,6 +96,29 @@ class Reading:
         size: int | None = None,
     ) -> int:
         """Search a part of the log for the checks whose window (by its id) has a start there."""
+        indexes, searches = self._due(starts)
+        return scan(stream, searches, base, size, lambda number: progress.enter(indexes[number]))
+
+    def count_all(self, file: LogFile, starts: Mapping[int, int], progress: Progress) -> int | None:
+        """Where nothing but the number of lines is asked for: the end of what was counted. None: it is to be read."""
+        indexes, searches = self._due(starts)
+        begin, last = min(starts.values()), searches[0]
+        if len(searches) != 1 or not last.counts_all or (file.size or 0) - begin < _LARGE:
+            return None
+        progress.enter(indexes[0])
+        counted = count_lines(file.stream, begin)
+        if counted is None:
+            return None
+        lines, end = counted
+        lines += last.count
+        last.start = max(begin, start_of_last_lines(file.stream, end, KEEP))
+        file.stream.seek(last.start)
+        scan(file.stream, searches, last.start, end)
+        last.count = lines
+        return end
+
+    def _due(self, starts: Mapping[int, int]) -> tuple[list[int], list[Search]]:
+        """The searches whose window has a start, set to it, and the checks they are for."""
         indexes, searches = [], []
         counted: set[int] = set()
         for question in self.questions.values():
@@ -104,7 +131,7 @@ class Reading:
                     indexes.append(question.index)
                     searches.append(search)
             counted.add(key)
-        return scan(stream, searches, base, size, lambda number: progress.enter(indexes[number]))
+        return indexes, searches
 
 
 def read_file(path: str, checks: Sequence[Check], progress: Progress) -> Reading:
@@ -115,10 +142,7 @@ def read_file(path: str, checks: Sequence[Check], progress: Progress) -> Reading
         _find_starts(reading, opened[0], progress)
         opened += _reach_back(reading, opened[0])
         for file in reversed(opened[1:]):
-            starts = {
-                id(window): start for window in reading.windows.values() for part, start in window.parts if part is file
-            }
-            _scan_file(reading, file, starts, progress)
+            _scan_rotated(reading, file, progress)
         starts = {id(window): window.start for window in reading.windows.values() if window.start is not None}
         if starts and _scan_file(reading, opened[0], starts, progress) < (opened[0].size or 0):
             reading.note = "; the file was cut while it was read"
@@ -147,18 +171,24 @@ def _reach_back(reading: Reading, current: LogFile) -> list[LogFile]:
     """Find the rotated files for the windows that begin before the log itself does."""
     if any(window.rotated and window.start is not None for window in reading.windows.values()):
         current.look(reading.now)
-    early: list[tuple[Window, float]] = []
+    files: dict[tuple[int, int], LogFile] = {}
     for window in reading.windows.values():
-        if window.rotated and window.start is not None and window.since is not None:
-            cutoff = reading.now - window.since
-            if current.head is None or current.head.moment >= cutoff:
-                early.append((window, cutoff))
-    if not early:
-        return []
-    files = earlier_files(current, min(cutoff for _window, cutoff in early), reading.now)
-    for window, cutoff in early:
-        _reach(window, cutoff, current, files, reading.now)
-    return files
+        if not window.rotated or window.start is None or window.since is None:
+            continue
+        cutoff = reading.now - window.since
+        if current.head is not None and current.head.moment < cutoff:
+            continue
+        try:
+            found = earlier_files(current, cutoff, reading.now)
+            # One file is read once, however many windows reach into it.
+            shared = [files.setdefault(file.identity, file) for file in found]
+            for file in found:
+                if files[file.identity] is not file:
+                    file.close()
+            _reach(window, cutoff, current, shared, reading.now)
+        except (NeedsRoot, Undetermined) as exc:
+            window.trouble = exc
+    return sorted(files.values(), key=lambda file: -file.head.moment if file.head is not None else 0)
 
 
 def _reach(window: Window, cutoff: float, current: LogFile, files: Sequence[LogFile], now: float) -> None:
@@ -179,6 +209,20 @@ def _reach(window: Window, cutoff: float, current: LogFile, files: Sequence[LogF
         window.begins = head.moment
 
 
+def _scan_rotated(reading: Reading, file: LogFile, progress: Progress) -> None:
+    windows = [
+        (window, start)
+        for window in reading.windows.values()
+        for part, start in window.parts
+        if part is file and window.trouble is None
+    ]
+    try:
+        _scan_file(reading, file, {id(window): start for window, start in windows}, progress)
+    except Undetermined as exc:
+        for window, _start in windows:
+            window.trouble = exc
+
+
 def _scan_file(reading: Reading, file: LogFile, starts: Mapping[int, int], progress: Progress) -> int:
     if not starts:
         return 0
@@ -188,6 +232,9 @@ def _scan_file(reading: Reading, file: LogFile, starts: Mapping[int, int], progr
             end = reading.scan(stream, starts, progress)
             file.check_whole()
             return end
+        counted = reading.count_all(file, starts, progress)
+        if counted is not None:
+            return counted
         begin = min(starts.values())
         stream.seek(begin)
         return reading.scan(stream, starts, progress, begin, file.size)

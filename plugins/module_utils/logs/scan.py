@@ -52,6 +52,11 @@ class Search:
         elif collect is not None:
             self.scan = self._scan_lines
 
+    @property
+    def counts_all(self) -> bool:
+        """Whether the number of line breaks is all there is to know."""
+        return self._everything and self._collect is None
+
     def _prepare(self, pattern: str) -> None:
         """Choose the quickest way that counts the same lines as matching each of them by itself."""
         raw = pattern.encode("utf-8")

@@ -93,6 +93,8 @@ def observe(reading: Reading, check: Check) -> Observation:
     question = reading.questions[check.index]
     if question.window.start is None:
         raise Undetermined(f"{reading.origin}: no line shows a time that can be read, 'since' cannot be answered")
+    if question.window.trouble is not None:
+        raise question.window.trouble
     where = _where(reading, question)
     value, text = _METRICS[check.metric.name](check, question, where)
     shown = question.messages or question.values
