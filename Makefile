@@ -77,6 +77,7 @@ bench: setup ## The benchmarks, each beside its baseline
 .PHONY: docs
 docs: setup ## Generate what is generated
 	python tests/support/generate_docs.py
+	python tests/support/generate_map.py
 
 .PHONY: lock
 lock: setup ## Pin requirements-dev.txt anew

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,10 @@ from ansible.release import __version__ as ansible_version
 from ansible.utils.color import stringc
 from ansible.utils.display import Display
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
-from ansible_collections.day2.ops.plugins.plugin_utils.report import terminal, write
-from ansible_collections.day2.ops.plugins.plugin_utils.report.acknowledge import (
-    Acknowledgement,
-    AcknowledgementError,
-    parse,
-)
+from ansible_collections.day2.ops.plugins.plugin_utils.history import views
+from ansible_collections.day2.ops.plugins.plugin_utils.history.remember import Memory
+from ansible_collections.day2.ops.plugins.plugin_utils.history.store import is_server
+from ansible_collections.day2.ops.plugins.plugin_utils.report import acknowledge, hostvars, terminal, write
 from ansible_collections.day2.ops.plugins.plugin_utils.report.document import Report, Run, build, verdict
 from ansible_collections.day2.ops.plugins.plugin_utils.report.version import collection_version
 
@@ -47,6 +45,9 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "hosts": {"type": "list", "elements": "str"},
     "fail_on": {"type": "str", "default": "critical", "choices": ["never", "critical", "warning"]},
     "acknowledged": {"type": "str", "default": "day2_acknowledged"},
+    "views": {"type": "str"},
+    "history": {"type": "raw"},
+    "history_days": {"type": "int", "default": 400},
     "validate_only": {"type": "bool", "default": False},
 }
 
@@ -63,19 +64,6 @@ def paint(text: str, status: Status) -> str:
     return str(stringc(text, colours[status]))
 
 
-def registered(hostvars: Any, hosts: list[str], variable: str) -> Iterator[tuple[str, object]]:
-    """What each host registered, not templated: 50,000 results have nothing to template and take minutes."""
-    for host in hosts:
-        values = hostvars.raw_get(host)
-        yield host, values.get(variable) if isinstance(values, Mapping) else None
-
-
-def systems(hostvars: Any, hosts: list[str]) -> str:
-    """The systems that the hosts belong to, in the order in which they come."""
-    named = (values.get("day2_system") for host in hosts if isinstance(values := hostvars.raw_get(host), Mapping))
-    return ", ".join(dict.fromkeys(str(name) for name in named if name))
-
-
 def _ansible_began() -> datetime | None:
     """When ansible-playbook itself was started; it is this worker's parent."""
     try:
@@ -84,26 +72,20 @@ def _ansible_began() -> datetime | None:
         return None
 
 
-def acknowledgements(hostvars: Any, hosts: list[str], variable: str) -> dict[str, list[Acknowledgement]]:
-    """Each host's entries. Hosts of one group share theirs, which are read once."""
-    known: dict[str, list[Acknowledgement]] = {}
-    found: dict[str, list[Acknowledgement]] = {}
-    for host in hosts:
-        values = hostvars.raw_get(host)
-        raw = values.get(variable) if isinstance(values, Mapping) else None
-        if not raw:
-            continue
-        text = str(raw)
-        if "{{" in text:
-            raw = hostvars[host][variable]
-            text = str(raw)
-        if text not in known:
-            try:
-                known[text] = parse(raw)
-            except AcknowledgementError as error:
-                raise AnsibleActionFail(str(error)) from error
-        found[host] = known[text]
-    return found
+@dataclass(frozen=True)
+class _Inputs:
+    run_id: str | None
+    hosts: hostvars.Hosts
+    acknowledged: dict[str, list[acknowledge.Acknowledgement]]
+    views: dict[str, list[views.View]]
+
+
+def _history(wanted: object, directory: Path) -> str | None:
+    """A DSN, or a file: a relative one lies beside the reports. None: there is no history."""
+    if wanted is None or wanted is False or str(wanted).strip().lower() in ("", "false", "no"):
+        return None
+    place = os.path.expanduser(str(wanted))
+    return place if is_server(place) else os.path.join(directory, place)
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -119,8 +101,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if arguments["validate_only"]:
             self._inputs(arguments, task_vars or {})
             return {**result, "changed": False}
-        report = self._build(arguments, task_vars or {})
         directory = Path(os.path.abspath(arguments["directory"]))
+        report = self._build(arguments, task_vars or {}, directory)
         places = write.paths(directory, report.run.run_id)
         if self._task.check_mode:
             place = "not written in check mode"
@@ -146,36 +128,49 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         return result
 
-    def _inputs(
-        self, arguments: dict[str, Any], task_vars: dict[str, Any]
-    ) -> tuple[str | None, list[str], dict[str, list[Acknowledgement]]]:
-        """Run id, hosts and what they acknowledge; whatever is malformed is refused here."""
+    def _inputs(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> _Inputs:
+        """What the arguments and the hosts' variables say; whatever is malformed is refused here."""
         run_id = arguments["run_id"]
         if run_id is not None and (not _RUN_ID.fullmatch(run_id) or run_id == write.LATEST):
             raise AnsibleActionFail(
                 f"run_id '{run_id}' cannot name a directory: letters, digits and '._-', "
                 f"beginning with a letter or a digit, and not '{write.LATEST}'"
             )
-        hosts = arguments["hosts"]
-        if hosts is None:
-            hosts = task_vars["ansible_play_hosts_all"]
-        hosts = list(dict.fromkeys(hosts))
-        return run_id, hosts, acknowledgements(task_vars["hostvars"], hosts, arguments["acknowledged"])
+        names = task_vars["ansible_play_hosts_all"] if arguments["hosts"] is None else arguments["hosts"]
+        hosts = hostvars.Hosts(task_vars["hostvars"], list(dict.fromkeys(names)))
+        cadence = arguments["cadence"]
+        of_views = arguments["views"] or (f"day2_{cadence}_views" if cadence else None)
+        try:
+            return _Inputs(
+                run_id,
+                hosts,
+                hosts.read(arguments["acknowledged"], acknowledge.parse),
+                hosts.read_joined(of_views, views.parse) if of_views else {},
+            )
+        except hostvars.VariableError as error:
+            raise AnsibleActionFail(str(error)) from error
 
-    def _build(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> Report:
+    def _build(self, arguments: dict[str, Any], task_vars: dict[str, Any], directory: Path) -> Report:
         now = datetime.now(timezone.utc)
-        run_id, hosts, acknowledged = self._inputs(arguments, task_vars)
+        inputs = self._inputs(arguments, task_vars)
         run = Run(
-            run_id=run_id or write.new_run_id(now),
+            run_id=inputs.run_id or write.new_run_id(now),
             title=arguments["title"],
-            system=arguments["system"] or systems(task_vars["hostvars"], hosts),
+            system=arguments["system"] or inputs.hosts.systems(),
             cadence=arguments["cadence"] or None,
             fail_on=arguments["fail_on"],
             versions={"collection": collection_version(), "ansible": ansible_version},
             began=_ansible_began(),
         )
-        values = registered(task_vars["hostvars"], hosts, arguments["variable"])
-        return build(run, values, now, acknowledged)
+        memory = Memory(
+            place=_history(arguments["history"], directory),
+            run=run,
+            now=now.timestamp(),
+            views=inputs.views,
+            keep_days=arguments["history_days"],
+            writes=not self._task.check_mode,
+        )
+        return build(run, inputs.hosts.registered(arguments["variable"]), now, inputs.acknowledged, memory)
 
     def _show(self, report: Report, place: str) -> None:
         text = terminal.render(report, place, _TERMINAL_WIDTH)

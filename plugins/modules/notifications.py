@@ -104,8 +104,8 @@ options:
     type: dict
   outcome:
     description:
-      - For V(recorded), what M(ansible.builtin.uri) or M(community.general.mail) returned. It says whether the message was
-        delivered, and why not. Nothing of it is shown that could be secret.
+      - For V(recorded), what M(ansible.builtin.uri) or M(community.general.mail) returned. It says whether the message
+        was delivered, and why not. Nothing of it is shown that could be secret.
     type: raw
   down:
     description: For V(recorded), the channels that failed in this run so far.

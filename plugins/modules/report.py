@@ -62,13 +62,32 @@ options:
       - An acknowledged finding is shown as such, does not make the run fail, and alarms again when C(until) is over.
     type: str
     default: day2_acknowledged
+  views:
+    description:
+      - The variable that holds a host's views over earlier runs - a list of mappings with C(id), C(title), C(days)
+        (7), C(checks) (ids or shell patterns), C(show) (V(values) or V(findings)) and C(ref). Every variable that
+        begins with its name and an underscore adds to it.
+      - Without it, C(day2_<cadence>_views).
+    type: str
+  history:
+    description:
+      - Where the results of each run are kept - the path of an SQLite file (a relative one lies in O(directory)), or
+        the address of a PostgreSQL database, C(postgresql://user@host/database). Keep its password in C(~/.pgpass).
+      - Thresholds that have to be met for a while (C(sustained)) and O(views) read it. Without it, such a threshold
+        counts at once.
+      - A history that cannot be used does not end the run. The report says so in a note.
+    type: raw
+  history_days:
+    description: What is older is forgotten.
+    type: int
+    default: 400
   validate_only:
-    description: Only looks whether the arguments and the acknowledgements are well-formed. Writes and prints nothing.
+    description: Only looks whether arguments, acknowledgements and views are well-formed. Writes and prints nothing.
     type: bool
     default: false
 attributes:
   check_mode:
-    description: Prints the checklist and writes no file.
+    description: Prints the checklist, writes no file, and adds nothing to the history.
     support: full
   diff_mode:
     description: There is nothing to show.

@@ -8,49 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lab_host import ansible
-
-DISK = {"id": "disk", "title": "Root file system", "probe": "disk", "path": "/"}
-FULL = {**DISK, "id": "full", "critical": "> 0%"}
-TIGHT = {**DISK, "id": "tight", "warning": "> 0%"}
-
-
-class Site:
-    """An inventory of hosts on this machine, and the report of a run over it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.hosts: dict[str, dict[str, Any]] = {}
-
-    def host(self, name: str, **variables: Any) -> None:
-        python = "{{ ansible_playbook_python }}"
-        self.hosts[name] = {"ansible_connection": "local", "ansible_python_interpreter": python, **variables}
-
-    def gone(self, name: str) -> None:
-        """A host that refuses connections, on this machine's own address."""
-        address = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o ConnectTimeout=2"}
-        self.hosts[name] = {"day2_daily_checks": [DISK], **address}
-
-    def run(self, *options: str, playbook: str = "day2.ops.daily", **variables: Any) -> Any:
-        inventory = self.folder / "inventory.json"
-        inventory.write_text(json.dumps({"all": {"hosts": self.hosts}}))
-        reports = self.folder / "reports"
-        shutil.rmtree(reports, ignore_errors=True)
-        extra = json.dumps({"day2_report_dir": str(reports), **variables})
-        done = ansible(["ansible-playbook", playbook, "-i", str(inventory), "-e", extra, *options])
-        self.output = done.stdout + done.stderr
-        written = reports / "latest" / "report.json"
-        self.report = json.loads(written.read_text()) if written.exists() else None
-        return done.returncode
-
-    def results(self, host: str) -> dict[str, dict[str, Any]]:
-        (entry,) = [entry for entry in self.report["hosts"] if entry["host"] == host]
-        return {result["id"]: result for result in entry["results"]}
+from site_of_hosts import DISK, FULL, TIGHT, Site
 
 
 @pytest.fixture

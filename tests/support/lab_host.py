@@ -35,6 +35,10 @@ class LabHost:
         assert not check or done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def ssh(self) -> list[str]:
+        """A connection of its own, for a tunnel: the host's name and options come after it."""
+        return ["ssh", "-F", str(self.lab.ssh_config), "-o", "ControlMaster=no", "-o", "ControlPath=none"]
+
     def sql(self, query: str, database: str = "options_engine") -> str:
         return self.run("runuser", "-u", "postgres", "--", "psql", "-XAtq", "-d", database, "-c", query)
 

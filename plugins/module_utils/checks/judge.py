@@ -67,6 +67,7 @@ def settle(
         ref=check.ref,
         started=rfc3339(started),
         duration=round(duration, 4),
+        sustained=check.sustained,
     )
 
 

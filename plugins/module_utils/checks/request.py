@@ -104,6 +104,7 @@ def _parse_check(
         run_as=common["run_as"],
         enabled=common["enabled"],
         ref=list(common["ref"] or ()),
+        sustained=common["sustained"],
     )
 
 

@@ -87,8 +87,12 @@ class Result:
     ref: list[str]
     started: str
     duration: float
+    # How long a threshold has to be met before the controller lets it count.
+    sustained: str | None = None
     # Set on the controller, for findings only: owner, reason, until.
     acknowledged: dict[str, str] | None = None
+    # Of a view over several runs: title, a sentence, and pairs of POSIX seconds and value.
+    curves: list[dict[str, Any]] | None = None
 
     @property
     def alarming(self) -> bool:
@@ -98,6 +102,7 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         record = dict(self.__dict__)
         record["status"] = self.status.value
-        if self.acknowledged is None:
-            del record["acknowledged"]
+        for name in ("sustained", "acknowledged", "curves"):
+            if record[name] is None:
+                del record[name]
         return record

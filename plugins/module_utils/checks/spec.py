@@ -17,6 +17,7 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
     parse_duration,
     parse_unit,
 )
+from ansible_collections.day2.ops.plugins.module_utils.checks.sustained import parse as parse_sustained
 
 
 class ArgumentError(ValueError):
@@ -192,6 +193,14 @@ def _check(value: object) -> dict[str, Any]:
     return dict(value)
 
 
+def _sustained(value: object) -> str:
+    try:
+        parse_sustained(_filled(value))
+    except QuantityError as exc:
+        raise ArgumentError(str(exc)) from exc
+    return _filled(value)
+
+
 def _mode(value: object) -> str:
     # YAML reads an unquoted 0640 as the number 416.
     if not isinstance(value, str) or not re.fullmatch(r"[0-7]{3,4}", value):
@@ -223,6 +232,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "strings": _strings,
     "integers": _integers,
     "mapping": _mapping,
+    "sustained": _sustained,
     "mode": _mode,
     "check": _check,
 }
@@ -234,6 +244,10 @@ COMMON: dict[str, Argument] = {
     "probe": Argument("str", "The probe that answers the check.", required=True),
     "warning": Argument("str", "One threshold or a list of them; any match is a warning."),
     "critical": Argument("str", "One threshold or a list of them; any match is critical. Outranks `warning`."),
+    "sustained": Argument(
+        "sustained",
+        "How long a threshold has to be met before it counts, by the history of runs: `5m`, or `3 runs`.",
+    ),
     "metric": Argument("str", "Which of the probe's metrics is the value."),
     "unit": Argument("str", "The unit of the result; for a value read by a query, what the number means."),
     "timeout": Argument("duration", "Seconds, or a duration such as `2s`; overrides the call's."),
@@ -261,3 +275,4 @@ class Check:
     run_as: str | None = None
     enabled: bool = True
     ref: list[str] = field(default_factory=list)
+    sustained: str | None = None

@@ -37,13 +37,13 @@ class Acknowledgement:
 
 
 def parse(entries: object) -> list[Acknowledgement]:
-    """The entries of `day2_acknowledged`; AcknowledgementError names all that is wrong with them."""
+    """A host's entries; AcknowledgementError names all that is wrong with them."""
     if not isinstance(entries, Sequence) or isinstance(entries, str):
-        raise AcknowledgementError("day2_acknowledged is not a list")
+        raise AcknowledgementError("they are not a list")
     problems: list[str] = []
     found = [_read(number, entry, problems) for number, entry in enumerate(entries, start=1)]
     if problems:
-        raise AcknowledgementError("day2_acknowledged: " + "; ".join(problems))
+        raise AcknowledgementError("; ".join(problems))
     return [each for each in found if each is not None]
 
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils.checks import judge
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status, summarise, worst
+from ansible_collections.day2.ops.plugins.module_utils.checks.sustained import parse as parse_sustained
 from ansible_collections.day2.ops.plugins.plugin_utils.report.acknowledge import Acknowledgement, apply
 from ansible_collections.day2.ops.plugins.plugin_utils.report.text import one_line, plain
 
@@ -103,6 +105,8 @@ class Report:
     started: datetime
     finished: datetime
     steps: list[dict[str, Any]] = field(default_factory=list)
+    # What went wrong beside the checks, a line each.
+    notes: list[str] = field(default_factory=list)
     summary: dict[str, int] = field(init=False)
     status: Status = field(init=False)
 
@@ -146,6 +150,7 @@ class Report:
             "summary": self.summary,
             "acknowledged": self.acknowledged,
             "versions": dict(run.versions),
+            "notes": self.notes,
         }
 
 
@@ -155,22 +160,30 @@ def _urgency(row: Result) -> float:
 
 
 Acknowledged = Mapping[str, Sequence[Acknowledgement]]
+# Applies what earlier runs found: returns the hosts as they count, and notes.
+Remember = Callable[[list[HostReport]], tuple[list[HostReport], list[str]]]
 
 
 def build(
-    run: Run, values: Iterable[tuple[str, object]], now: datetime, acknowledged: Acknowledged | None = None
+    run: Run,
+    values: Iterable[tuple[str, object]],
+    now: datetime,
+    acknowledged: Acknowledged | None = None,
+    remember: Remember | None = None,
 ) -> Report:
     """The report of pairs of a host and its value; None is a host where no checklist ran.
 
     `acknowledged` has the entries of each host.
     """
     hosts = [read_host(name, value, now) for name, value in values]
+    started = _started(hosts, now, run.began)
+    hosts, notes = remember(hosts) if remember is not None else (hosts, [])
     for place, host in enumerate(hosts):
         entries = (acknowledged or {}).get(host.host, ())
         if entries and host.refused is None:
             rows = [apply(row, host.host, entries, now) for row in host.results]
             hosts[place] = HostReport(host.host, rows, host.duration, host.reachable)
-    return Report(run, hosts, _started(hosts, now, run.began), now)
+    return Report(run, hosts, started, now, notes=notes)
 
 
 def read_host(name: str, value: object, now: datetime) -> HostReport:
@@ -250,7 +263,15 @@ def _read_row(raw: object, now: datetime) -> Result:
         ref=_texts(raw.get("ref")),
         started=plain(raw.get("started") or rfc3339(now)),
         duration=_seconds(raw.get("duration")),
+        sustained=_sustained(raw.get("sustained")),
     )
+
+
+def _sustained(raw: object) -> str | None:
+    try:
+        return plain(raw) if raw and parse_sustained(plain(raw)) else None
+    except QuantityError:
+        return None
 
 
 def _value(raw: object) -> float | int | str | bool | None:

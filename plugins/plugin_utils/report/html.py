@@ -23,6 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import fo
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
 from ansible_collections.day2.ops.plugins.plugin_utils.report import findings
 from ansible_collections.day2.ops.plugins.plugin_utils.report.acknowledge import words
+from ansible_collections.day2.ops.plugins.plugin_utils.report.charts import charts
 from ansible_collections.day2.ops.plugins.plugin_utils.report.document import (
     FINDINGS,
     HostReport,
@@ -99,6 +100,12 @@ def _masthead(page: Page) -> str:
 
 def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
+
+
+def _notes(page: Page) -> str:
+    """What went wrong beside the checks."""
+    lines = "".join(f"<li>{_text(_capital(note))}.</li>" for note in page.report.notes)
+    return f'<ul class="notes">{lines}</ul>' if lines else ""
 
 
 def _first(page: Page) -> str:
@@ -211,7 +218,8 @@ def _row(place: str, row: Result) -> str:
     return (
         f'<details class="row {status}{told}" id="{place}"><summary><b class="s {status}">{row.status.value}</b>{ref}'
         f'<span class="t">{_text(row.title)}</span><span class="v">{_text(value_text(row))}</span>'
-        f'<span class="m">{known}{_text(row.message)}</span></summary><div class="more">{_evidence(row)}'
+        f'<span class="m">{known}{_text(row.message)}</span></summary>'
+        f'<div class="more">{charts(row.curves) if row.curves else _evidence(row)}'
         f"<p>{''.join(_facts(row))}</p></div></details>"
     )
 
@@ -243,7 +251,7 @@ def _footer(page: Page) -> str:
     )
 
 
-_SECTIONS: tuple[Callable[[Page], str], ...] = (_masthead, _first, _overview, _filter, _checks, _footer)
+_SECTIONS: tuple[Callable[[Page], str], ...] = (_masthead, _notes, _first, _overview, _filter, _checks, _footer)
 
 
 def _head(report: Report, style: str, script: str) -> str:

@@ -100,5 +100,6 @@ def render(report: Report, place: str, width: int | None = None, paint: Paint = 
     lines = list(_Printer(report, width, paint).lines())
     status = report.status
     lines.append(paint(pad(status.value.upper(), _WORD), status) + "  " + verdict(report))
+    lines += [pad("note", _WORD) + "  " + one_line(note) for note in report.notes]
     lines.append(pad("report", _WORD) + "  " + place)
     return "\n".join(lines)

@@ -1,0 +1,277 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The history of runs: SQLite beside the reports, or a PostgreSQL server for controllers that forget.
+
+One row a result, clustered by its series (a check of a host) and its time: what happened to a check over a month lies
+together. The SQL is what both servers understand; a placeholder is written ? and turned into what the driver wants.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
+
+VERSION = 1
+# How long a writer waits for another one.
+BUSY_SECONDS = 10.0
+_CODES = {status: number for number, status in enumerate(Status)}
+_STATUSES = {number: status for status, number in _CODES.items()}
+_SERVERS = ("postgresql://", "postgres://")
+
+
+def is_server(place: str) -> bool:
+    """A PostgreSQL DSN, and no file."""
+    return place.startswith(_SERVERS)
+
+
+class HistoryError(Exception):
+    """Why the history cannot be used; the run goes on without it."""
+
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A check of a host, as it was called last."""
+
+    id: int
+    title: str
+    unit: str | None
+
+
+class Point(NamedTuple):
+    """One result of a series: POSIX time, its status before anything softened it, and its number if it had one."""
+
+    at: float
+    status: Status
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is recorded of a result."""
+
+    host: str
+    check: str
+    title: str
+    unit: str | None
+    status: Status
+    value: float | None
+
+
+_TABLES = {
+    "day2_history": "version INTEGER NOT NULL",
+    "day2_run": "id {serial}, run_id TEXT NOT NULL UNIQUE, system TEXT NOT NULL, cadence TEXT NOT NULL,"
+    " at DOUBLE PRECISION NOT NULL",
+    "day2_series": "id {serial}, host TEXT NOT NULL, name TEXT NOT NULL, title TEXT NOT NULL, unit TEXT NOT NULL,"
+    " UNIQUE (host, name)",
+    "day2_result": "series INTEGER NOT NULL, at BIGINT NOT NULL, run INTEGER NOT NULL, status SMALLINT NOT NULL,"
+    " value DOUBLE PRECISION, PRIMARY KEY (series, at)",
+}
+
+
+class History:
+    """An open history. All times are POSIX seconds."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self._server = is_server(place)
+        self._failures: tuple[type[BaseException], ...] = (sqlite3.Error, OSError)
+        self._connection: Any = self._connect_server() if self._server else self._connect_file()
+        try:
+            with self._guarded():
+                self._prepare()
+        except HistoryError:
+            self.close()
+            raise
+
+    @property
+    def name(self) -> str:
+        """How it is called in messages: a server's password is not shown."""
+        if not self._server:
+            return self.place
+        parts = urlsplit(self.place)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _connect_file(self) -> Any:
+        try:
+            os.makedirs(os.path.dirname(os.path.abspath(self.place)), mode=0o750, exist_ok=True)
+            return sqlite3.connect(self.place, timeout=BUSY_SECONDS, isolation_level=None)
+        except (sqlite3.Error, OSError) as error:
+            raise HistoryError(f"{self.name}: {error}") from error
+
+    def _connect_server(self) -> Any:
+        try:
+            import psycopg2
+        except ImportError as error:
+            raise HistoryError("psycopg2 is not installed for ansible's Python: pip install psycopg2-binary") from error
+        self._failures = (psycopg2.Error,)
+        try:
+            connection = psycopg2.connect(self.place, connect_timeout=int(BUSY_SECONDS), application_name="day2.ops")
+        except psycopg2.Error as error:
+            raise HistoryError(f"{self.name}: {str(error).strip().splitlines()[0]}") from error
+        connection.autocommit = True
+        return connection
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except self._failures as error:
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            raise HistoryError(f"{self.name}: {said[0]}") from error
+
+    def _run(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        cursor = self._connection.cursor()
+        cursor.execute(sql.replace("?", "%s") if self._server else sql, tuple(values))
+        return cursor
+
+    def _run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        cursor = self._connection.cursor()
+        if not self._server:
+            cursor.executemany(sql, rows)
+            return
+        from psycopg2.extras import execute_batch
+
+        execute_batch(cursor, sql.replace("?", "%s"), rows, page_size=1000)
+
+    def _prepare(self) -> None:
+        if not self._server:
+            self._run("PRAGMA journal_mode = WAL")
+            self._run("PRAGMA synchronous = NORMAL")
+            self._run("PRAGMA temp_store = MEMORY")
+        version = self._version()
+        if version > VERSION:
+            raise HistoryError(f"{self.name} is of version {version}; this release knows {VERSION}")
+        if version == VERSION:
+            return
+        with self._transaction():
+            if self._server:
+                # Two parts of a sliced run may both be the first; the number is this table's own.
+                self._run("SELECT pg_advisory_xact_lock(3229712905)")
+            for name, columns in _TABLES.items():
+                serial = "SERIAL PRIMARY KEY" if self._server else "INTEGER PRIMARY KEY"
+                # Only SQLite has to be told that rows live in their key.
+                ending = " WITHOUT ROWID" if name == "day2_result" and not self._server else ""
+                self._run(f"CREATE TABLE IF NOT EXISTS {name} ({columns.format(serial=serial)}){ending}")
+            if self._version() == 0:
+                self._run("INSERT INTO day2_history (version) VALUES (?)", (VERSION,))
+
+    def _version(self) -> int:
+        """0: there are no tables yet. Asked so that whoever may only write rows need not be allowed to make tables."""
+        known = (
+            "SELECT to_regclass('day2_history')"
+            if self._server
+            else "SELECT max(name) FROM sqlite_master WHERE name = 'day2_history'"
+        )
+        if self._run(known).fetchone()[0] is None:
+            return 0
+        return int(self._run("SELECT coalesce(max(version), 0) FROM day2_history").fetchone()[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._run("BEGIN" if self._server else "BEGIN IMMEDIATE")
+        try:
+            yield
+            self._run("COMMIT")
+        except BaseException:
+            # The first failure is the one to tell.
+            with suppress(*self._failures):
+                self._run("ROLLBACK")
+            raise
+
+    def record(self, run_id: str, system: str, cadence: str, at: float, rows: Sequence[Row]) -> None:
+        """Add a run, all of it or nothing. The parts of a sliced run have one id and are one run."""
+        with self._guarded(), self._transaction():
+            self._run(
+                "INSERT INTO day2_run (run_id, system, cadence, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (run_id, system, cadence, at),
+            )
+            (run,) = self._run("SELECT id FROM day2_run WHERE run_id = ?", (run_id,)).fetchone()
+            known = {key: (one.title, one.unit) for key, one in self._series().items()}
+            self._run_many(
+                "INSERT INTO day2_series (host, name, title, unit) VALUES (?, ?, ?, ?) ON CONFLICT (host, name)"
+                " DO UPDATE SET title = excluded.title, unit = excluded.unit",
+                [
+                    (row.host, row.check, row.title, row.unit or "")
+                    for row in rows
+                    if known.get((row.host, row.check)) != (row.title, row.unit)
+                ],
+            )
+            series = self._series()
+            self._run_many(
+                "INSERT INTO day2_result (series, at, run, status, value) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                [(series[row.host, row.check].id, int(at), run, _CODES[row.status], row.value) for row in rows],
+            )
+
+    def _series(self) -> dict[Key, Series]:
+        rows = self._run("SELECT id, host, name, title, unit FROM day2_series").fetchall()
+        return {(host, name): Series(number, title, unit or None) for number, host, name, title, unit in rows}
+
+    def series(self) -> dict[Key, Series]:
+        """Everything that was ever looked at, by host and check."""
+        with self._guarded():
+            return self._series()
+
+    def _want(self, series: Iterable[Series]) -> None:
+        """The series that are asked for, in a table of this connection: a server is asked once for all of them."""
+        self._run("CREATE TEMPORARY TABLE IF NOT EXISTS day2_wanted (series INTEGER PRIMARY KEY)")
+        self._run("DELETE FROM day2_wanted")
+        self._run_many("INSERT INTO day2_wanted (series) VALUES (?)", [(number,) for number in {s.id for s in series}])
+
+    def points(self, series: Sequence[Series], since: float, until: float) -> dict[int, list[Point]]:
+        """What happened to these series after a time and up to another, by id, oldest first."""
+        found: dict[int, list[Point]] = {}
+        with self._guarded():
+            self._want(series)
+            cursor = self._run(
+                "SELECT w.series, r.at, r.status, r.value FROM day2_wanted w JOIN day2_result r ON r.series = w.series"
+                " WHERE r.at > ? AND r.at <= ? ORDER BY w.series, r.at",
+                (since, until),
+            )
+            for number, at, status, value in cursor:
+                found.setdefault(number, []).append(Point(at, _STATUSES[status], value))
+        return found
+
+    def counts(self, series: Sequence[Series], since: float, until: float) -> dict[int, dict[Status, int]]:
+        """How often these series had which status, by id."""
+        found: dict[int, dict[Status, int]] = {}
+        with self._guarded():
+            self._want(series)
+            rows = self._run(
+                "SELECT w.series, r.status, count(*) FROM day2_wanted w JOIN day2_result r ON r.series = w.series"
+                " WHERE r.at > ? AND r.at <= ? GROUP BY w.series, r.status",
+                (since, until),
+            ).fetchall()
+        for number, status, times in rows:
+            found.setdefault(number, {})[_STATUSES[status]] = times
+        return found
+
+    def newest(self) -> float | None:
+        """When the last run was; None before the first one."""
+        with self._guarded():
+            (at,) = self._run("SELECT max(at) FROM day2_run").fetchone()
+            return None if at is None else float(at)
+
+    def prune(self, before: float) -> None:
+        """Forget what is older."""
+        with self._guarded(), self._transaction():
+            (runs,) = self._run("SELECT count(*) FROM day2_run WHERE at < ?", (before,)).fetchone()
+            # Results are clustered by series: to find none of them would mean to read them all.
+            if runs:
+                self._run("DELETE FROM day2_result WHERE at < ?", (before,))
+                self._run("DELETE FROM day2_run WHERE at < ?", (before,))
