@@ -71,13 +71,12 @@ def judge_duty(check: Check, today: date) -> Observation:
     args = dict(check.args)
     done, due = _date(args, "done_on"), _date(args, "due")
     evidence = [f"evidence: {args['evidence']}"] if args["evidence"] else []
-    if done is None and due is None:
-        return Observation(None, "", failure="never done, as far as the inventory says", evidence=evidence)
     if done is not None and done > today:
         return Observation(None, "", failure=f"done_on says {done}, which is in the future", evidence=evidence)
-    if due is None and done is not None:
+    if due is None:
+        if done is None:
+            return Observation(None, "", failure="never done, as far as the inventory says", evidence=evidence)
         due = done + timedelta(seconds=args["every"])
-    assert due is not None  # noqa: S101 - one of the two is given, see _validate
     left = (due - today).days
     history = f"done on {done} by {args['by']}" if done is not None else "not done yet"
     if left >= 0:

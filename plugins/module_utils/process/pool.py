@@ -24,6 +24,7 @@ from typing import Any, Callable, Iterable, Protocol, Sequence
 
 _MARK = struct.Struct("=iid")
 _NUMBER = struct.Struct("=q")
+_WIDTH = struct.calcsize("=q")
 _OPENING, _WORKING = 0, 1
 _NOBODY = -1
 # A child whose last operation took this share of its time is stuck in that one; else it is slow as a whole.
@@ -42,17 +43,17 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _NUMBER.size + _MARK.size + _NUMBER.size)
+        self._memory = mmap.mmap(-1, _WIDTH + _MARK.size + _WIDTH)
         self.mark(_OPENING, _NOBODY)
 
     def mark(self, phase: int, item: int) -> None:
         (before,) = _NUMBER.unpack_from(self._memory, 0)
         number = _NUMBER.pack(before + 1)
         # Slices, because pack_into() first fills its place with zeros.
-        self._memory[: _NUMBER.size] = number
+        self._memory[: _WIDTH] = number
         self._last = (phase, item, time.monotonic())
-        self._memory[_NUMBER.size : -_NUMBER.size] = _MARK.pack(*self._last)
-        self._memory[-_NUMBER.size :] = number
+        self._memory[_WIDTH : -_WIDTH] = _MARK.pack(*self._last)
+        self._memory[-_WIDTH :] = number
 
     def enter(self, item: int) -> None:
         """Called while a source is read for several items: from now on it is for this one."""
@@ -65,8 +66,8 @@ class Progress:
     def read(self) -> tuple[int, int, float]:
         """The phase, the item and since when; while a mark is being written, the one before it."""
         first, second = self._memory[:], self._memory[:]
-        if first == second and first[: _NUMBER.size] == first[-_NUMBER.size :]:
-            phase, item, since = _MARK.unpack_from(first, _NUMBER.size)
+        if first == second and first[: _WIDTH] == first[-_WIDTH :]:
+            phase, item, since = _MARK.unpack_from(first, _WIDTH)
             self._last = (phase, item, since)
         return self._last
 

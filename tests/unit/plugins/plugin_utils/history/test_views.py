@@ -46,7 +46,7 @@ def test_values_are_told_and_drawn() -> None:
     assert result.curves is not None
     drawn = charts(result.curves)
     assert drawn.count("<svg") == 2 and "Root &lt;disk&gt;" in drawn
-    (line,) = re.findall(r'points="([^"]+)"', drawn.split("</tr>")[0])
+    (line,) = re.findall(r'points="([^"]+)"', drawn.partition("</tr>")[0])
     heights = [float(place.split(",")[1]) for place in line.split()]
     assert heights[0] > heights[1] > heights[2]
 
