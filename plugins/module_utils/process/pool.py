@@ -50,10 +50,10 @@ class Progress:
         (before,) = _NUMBER.unpack_from(self._memory, 0)
         number = _NUMBER.pack(before + 1)
         # Slices, because pack_into() first fills its place with zeros.
-        self._memory[: _WIDTH] = number
+        self._memory[:_WIDTH] = number
         self._last = (phase, item, time.monotonic())
-        self._memory[_WIDTH : -_WIDTH] = _MARK.pack(*self._last)
-        self._memory[-_WIDTH :] = number
+        self._memory[_WIDTH:-_WIDTH] = _MARK.pack(*self._last)
+        self._memory[-_WIDTH:] = number
 
     def enter(self, item: int) -> None:
         """Called while a source is read for several items: from now on it is for this one."""
@@ -66,7 +66,7 @@ class Progress:
     def read(self) -> tuple[int, int, float]:
         """The phase, the item and since when; while a mark is being written, the one before it."""
         first, second = self._memory[:], self._memory[:]
-        if first == second and first[: _WIDTH] == first[-_WIDTH :]:
+        if first == second and first[:_WIDTH] == first[-_WIDTH:]:
             phase, item, since = _MARK.unpack_from(first, _WIDTH)
             self._last = (phase, item, since)
         return self._last
