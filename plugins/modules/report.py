@@ -39,6 +39,11 @@ options:
       - The run's name - letters, digits and C(._-). A name that O(directory) has already is refused.
       - Without it, one is made from the time and a random part.
     type: str
+  part:
+    description:
+      - The name of this part of a run that is sliced; all parts have one O(run_id). The directory is then named
+        C(<run_id>.<part>), and M(day2.ops.report_merge) makes one report of all parts.
+    type: str
   variable:
     description: The variable that the hosts registered.
     type: str

@@ -164,3 +164,16 @@ def test_this_machine_without_root_and_without_configuration(tmp_path: Path) -> 
     report = json.loads((home / "reports" / "latest" / "report.json").read_text())
     assert {result["id"] for result in report["hosts"][0]["results"]} >= {"cpu", "memory", "root-disk"}
     assert (home / "reports").stat().st_uid == 65534
+
+
+def test_parts_of_a_sliced_run_are_joined(site: Site) -> None:
+    for name in ("a", "b"):
+        site.host(name, day2_daily_checks=[DISK if name == "a" else FULL])
+    assert site.run("-l", "a", day2_run_id="night", day2_run_part="1") == 0
+    assert site.run("-l", "b", keep=True, day2_run_id="night", day2_run_part="2") == 2
+    assert site.run(keep=True, playbook="day2.ops.report_merge", day2_run_id="night") == 2, site.output
+    assert site.latest().name == "night" and site.report["joined"]
+    assert {host["host"]: host["status"] for host in site.report["hosts"]} == {"a": "ok", "b": "critical"}
+    assert site.run(keep=True, playbook="day2.ops.report_merge", day2_run_id="night", day2_fail_on="never") == 0
+    assert site.run(keep=True, playbook="day2.ops.report_merge", day2_run_id="dusk") == 2
+    assert "there is no report of run dusk" in site.output

@@ -34,11 +34,12 @@ class Site:
         address = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o ConnectTimeout=2"}
         self.hosts[name] = {"day2_daily_checks": [DISK], **address}
 
-    def run(self, *options: str, playbook: str = "day2.ops.daily", **variables: Any) -> Any:
+    def run(self, *options: str, playbook: str = "day2.ops.daily", keep: bool = False, **variables: Any) -> Any:
+        """The exit status; earlier reports are removed unless they are to be kept."""
         inventory = self.folder / "inventory.json"
         inventory.write_text(json.dumps({"all": {"hosts": self.hosts}}))
         reports = self.folder / "reports"
-        if reports.exists():
+        if reports.exists() and not keep:
             shutil.rmtree(reports)
         extra = json.dumps({"day2_report_dir": str(reports), **variables})
         done = ansible(["ansible-playbook", playbook, "-i", str(inventory), "-e", extra, *options])

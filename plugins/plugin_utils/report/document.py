@@ -47,6 +47,14 @@ class Run:
     fail_on: str = "critical"
     versions: Mapping[str, str] = field(default_factory=dict)
     began: datetime | None = None
+    # Which of several that together are the run; or all of them.
+    part: str | None = None
+    joined: bool = False
+
+    @property
+    def place(self) -> str:
+        """The name of its directory."""
+        return self.run_id if self.part is None else f"{self.run_id}.{self.part}"
 
 
 @dataclass
@@ -87,6 +95,7 @@ class HostReport:
         return {
             "host": self.host,
             "reachable": self.reachable,
+            "refused": self.refused,
             "status": self.status.value,
             "summary": self.summary,
             "acknowledged": self.acknowledged,
@@ -139,6 +148,8 @@ class Report:
         return {
             "schema_version": SCHEMA_VERSION,
             "run_id": run.run_id,
+            "part": run.part,
+            "joined": run.joined,
             "title": run.title,
             "system": run.system,
             "cadence": run.cadence,
@@ -207,7 +218,7 @@ def read_host(name: str, value: object, now: datetime) -> HostReport:
     if not rows:
         # A misspelt variable looks like this; nobody looked at the host, so it is not fine.
         return _without_checklist(host, Status.UNKNOWN, "no check is defined for this host", now)
-    return HostReport(host, [_read_row(row, now) for row in rows], duration=_seconds(value.get("duration")))
+    return HostReport(host, [read_row(row, now) for row in rows], duration=_seconds(value.get("duration")))
 
 
 def _of_loop(rows: Iterable[Any]) -> list[Any]:
@@ -239,7 +250,8 @@ def _why_unreachable(value: Mapping[Any, Any]) -> str:
     return f"cannot be reached: {reason}" if reason else "cannot be reached"
 
 
-def _read_row(raw: object, now: datetime) -> Result:
+def read_row(raw: object, now: datetime) -> Result:
+    """A result as a module returned it or a report has it; what is malformed in it is unknown."""
     if not isinstance(raw, Mapping):
         return _synthetic("checklist", Status.UNKNOWN, "an entry of the result is not a check", now)
     check = plain(raw.get("id") or "unnamed")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.plugin_utils.report import html, json, junit, prometheus
-from ansible_collections.day2.ops.plugins.plugin_utils.report.document import Report
+from ansible_collections.day2.ops.plugins.plugin_utils.report.document import Report, Run
 
 FILES: Mapping[str, tuple[str, Callable[[Report], str]]] = {
     "json": ("report.json", json.render),
@@ -42,37 +42,43 @@ def new_run_id(now: datetime) -> str:
     return f"{now.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def paths(directory: Path, run_id: str) -> dict[str, str]:
-    return {kind: str(directory / run_id / name) for kind, (name, _render) in FILES.items()}
+def paths(directory: Path, run: Run) -> dict[str, str]:
+    return {kind: str(directory / run.place / name) for kind, (name, _render) in FILES.items()}
 
 
-def write(report: Report, directory: Path) -> dict[str, str]:
-    """Render and write all files of the report; returns their paths by kind."""
-    run_id = report.run.run_id
-    final = directory / run_id
+def write(report: Report, directory: Path, again: bool = False) -> dict[str, str]:
+    """Render and write all files of the report; returns their paths by kind.
+
+    A report that is there already is refused, unless it may be made `again`.
+    """
+    place = report.run.place
+    final = directory / place
     try:
         directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
-        if final.exists():
+        if final.exists() and not again:
             raise ReportError(
-                f"there is a report of run {run_id} in {directory} already: leave run_id out, or choose another"
+                f"there is a report of run {place} in {directory} already: leave run_id out, choose another,"
+                " or name the parts of a run that is sliced (part)"
             )
         _remove_abandoned(directory)
-        partial = directory / f"{_PARTIAL}{run_id}-{secrets.token_hex(4)}"
+        partial = directory / f"{_PARTIAL}{place}-{secrets.token_hex(4)}"
         partial.mkdir()
         try:
             _fill(partial, report)
+            if final.exists():
+                os.rename(final, directory / f"{_PARTIAL}{place}-{secrets.token_hex(4)}")
             os.rename(partial, final)
         except BaseException:
             _discard(partial)
             raise
         _sync_directory(directory)
-        _point_latest(directory, run_id)
+        _point_latest(directory, place)
     except OSError as error:
         raise ReportError(
             f"the report cannot be written to {directory}: {error.strerror or error}. "
             "Set day2_report_dir to a directory that the user running ansible on the controller can write."
         ) from error
-    return paths(directory, run_id)
+    return paths(directory, report.run)
 
 
 def _discard(path: Path) -> None:
@@ -106,9 +112,9 @@ def _sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _point_latest(directory: Path, run_id: str) -> None:
+def _point_latest(directory: Path, place: str) -> None:
     link = directory / f"{_PARTIAL}{LATEST}-{secrets.token_hex(4)}"
-    link.symlink_to(run_id)
+    link.symlink_to(place)
     try:
         os.replace(link, directory / LATEST)
     except OSError:

@@ -19,6 +19,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.task import Task
 from ansible.template import Templar
 from ansible_collections.day2.ops.plugins.action import report as action
+from ansible_collections.day2.ops.plugins.plugin_utils.report import deliver
 
 FINE = sample_run.checklist(["ok", "skipped"])
 KINDS = {"json": "report.json", "html": "report.html", "junit": "report.xml", "prometheus": "report.prom"}
@@ -161,7 +162,9 @@ def test_a_malformed_run_id_is_refused(tmp_path: Path, run_id: str) -> None:
 
 def test_a_run_id_is_made_where_none_is_given(tmp_path: Path) -> None:
     made = [run({"a": FINE}, directory=str(tmp_path))["run_id"] for _run in range(2)]
-    assert len(set(made)) == 2 and all(action._RUN_ID.fullmatch(run_id) for run_id in made)
+    assert len(set(made)) == 2
+    for run_id in made:
+        deliver.check_name("run_id", run_id)
     assert (tmp_path / "latest").readlink().name == made[1]
 
 
