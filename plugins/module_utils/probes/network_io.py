@@ -28,6 +28,7 @@ SPEC = ProbeSpec(
     },
     default_metric="total",
 )
+PATIENT = True
 _DEV = "/proc/net/dev"
 # proc(5): bytes, packets, errs, drop of what was received, and the same of what was sent eight fields later.
 _RECEIVED, _ERRORS, _DROPPED, _SENT = 0, 2, 3, 8

@@ -35,6 +35,7 @@ SPEC = ProbeSpec(
     default_metric="round_trip",
     validate=_validate,
 )
+PATIENT = True
 _APART = 0.2
 _COUNTS = re.compile(r"(\d+) packets transmitted, (\d+) (?:packets )?received")
 # iputils: rtt min/avg/max/mdev = 0.026/0.030/0.039/0.005 ms; busybox: round-trip min/avg/max = …

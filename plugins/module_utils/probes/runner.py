@@ -59,12 +59,10 @@ def run_checklist(
     ]
     hidden = [text for check in checks for text in _secret_values(check, secrets.get(check.index, {}))]
     settled = {check.index: early for check in checks for early in [_settle_early(check)] if early is not None}
-    groups = _group(check for check in checks if check.index not in settled)
-    outcomes: dict[int, Outcome] = {}
-    for stage in _stages(groups, checks):
-        _load_shared(stage, checks)
-        pool = Pool(_Work(checks), become, [check.timeout for check in checks], workers)
-        outcomes.update(pool.run(stage, max(0.0, begun + deadline - time.monotonic())))
+    groups = _in_order(_group(check for check in checks if check.index not in settled), checks, workers)
+    _load_shared(groups, checks)
+    pool = Pool(_Work(checks), become, [check.timeout for check in checks], workers)
+    outcomes = pool.run(groups, max(0.0, begun + deadline - time.monotonic()))
     results = [
         settled[check.index] if check.index in settled else _conclude(check, outcomes[check.index], deadline, hidden)
         for check in checks
@@ -134,10 +132,23 @@ def _group(checks: Any) -> list[Group]:
     return list(groups.values())
 
 
-def _stages(groups: Sequence[Group], checks: Sequence[Check]) -> list[list[Group]]:
-    """First what measures how busy the host is: the other checks are work too, and would be measured with it."""
-    quiet = [group for group in groups if getattr(registry.load(checks[group.items[0]].probe), "QUIET", False)]
-    return [stage for stage in (quiet, [group for group in groups if group not in quiet]) if stage]
+def _in_order(groups: Sequence[Group], checks: Sequence[Check], workers: int) -> list[Group]:
+    """What measures how busy the host is (QUIET) goes before the other checks, whose work it would measure too.
+
+    What only waits (PATIENT: the echoes of a ping) is no work, and may wait meanwhile.
+    """
+
+    def said(group: Group, word: str) -> bool:
+        return bool(getattr(registry.load(checks[group.items[0]].probe), word, False))
+
+    quiet = [group for group in groups if said(group, "QUIET")]
+    if not quiet:
+        return list(groups)
+    # Half of the children at most, so that nobody waits for a child until a ping has ended.
+    patient = [group for group in groups if said(group, "PATIENT")][: workers // 2]
+    measured = [item for group in quiet for item in group.items]
+    others = [Group(group.items, group.user, measured) for group in groups if group not in quiet + patient]
+    return patient + quiet + others
 
 
 def _load_shared(groups: Sequence[Group], checks: Sequence[Check]) -> None:

@@ -77,10 +77,11 @@ class Progress:
 
 @dataclass
 class Group:
-    """Items that share one source, and the user they run as."""
+    """Items that share one source, and the user they run as. It begins when the items of `after` have ended."""
 
     items: list[int]
     user: str | None = None
+    after: Sequence[int] = ()
 
 
 @dataclass
@@ -256,6 +257,8 @@ class Pool:
         idle = [worker for worker in self._workers if not worker.items]
         while self._waiting:
             group = self._waiting[0]
+            if any(item not in self._outcomes for item in group.after):
+                return
             worker = next((each for each in idle if each.user == group.user), None)
             if worker is None:
                 if len(self._workers) >= self._size:

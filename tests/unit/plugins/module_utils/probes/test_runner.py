@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,18 @@ def test_the_processors_are_measured_before_the_other_checks_work() -> None:
     }
     results = run_checklist([busy, {"id": "c", "title": "C", "probe": "cpu"}])["results"]
     assert results[1]["started"] < results[0]["started"] and results[1]["status"] == "ok"
+
+
+def test_what_only_waits_waits_meanwhile() -> None:
+    """And no more than half of the children do, lest the others wait for the end of a ping."""
+    pings = [{"id": f"p{n}", "title": "P", "probe": "network_io", "interval": f"{800 + n}ms"} for n in range(3)]
+    cpu = {"id": "cpu", "title": "CPU", "probe": "cpu", "interval": "0.2s"}
+    disk = {"id": "disk", "title": "Disk", "probe": "disk", "path": "/"}
+    outcome = run_checklist([disk, cpu, *pings], workers=4)
+    begun = {row["id"]: datetime.fromisoformat(row["started"].replace("Z", "+00:00")) for row in outcome["results"]}
+    later = min(begun["p2"], begun["disk"])
+    assert later >= begun["cpu"] + timedelta(seconds=0.19) and max(begun["p0"], begun["p1"]) < later
+    assert {row["status"] for row in outcome["results"]} == {"ok"}
 
 
 def test_answers_come_from_a_child_process() -> None:

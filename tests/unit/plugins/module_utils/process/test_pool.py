@@ -170,3 +170,25 @@ def _parent(pid: str) -> int:
             return int(stream.read().rpartition(")")[2].split()[1])
     except OSError:
         return 0
+
+
+@pytest.mark.parametrize("first", ["answers", "hangs", "dies"])
+def test_a_group_waits_for_those_that_it_comes_after(first: str) -> None:
+    def act(item: int, _progress: Progress) -> None:
+        if item == 0:
+            time.sleep({"answers": 0.3, "hangs": 60.0, "dies": 0.1}[first])
+            os._exit(1) if first == "dies" else None
+
+    class Timed(Work):
+        def __call__(self, items: Sequence[int], progress: Progress, emit: Emit) -> None:
+            begun = time.monotonic()
+            super().__call__(items, progress, lambda item, record: emit(item, {**record, "begun": begun}))
+
+    start = time.monotonic()
+    outcomes = run(
+        Timed(on_item=act), [Group([3]), Group([0]), Group([1], None, [0]), Group([2], None, [0])], [1.0] * 4
+    )
+    ended = {"answers": "done", "hangs": "timeout", "dies": "crashed"}[first]
+    assert kinds(outcomes) == {0: ended, 1: "done", 2: "done", 3: "done"}
+    later = min(outcomes[item].record["begun"] for item in (1, 2))
+    assert later >= start + {"answers": 0.3, "hangs": 1.0, "dies": 0.1}[first] and outcomes[3].record["begun"] < later
