@@ -10,13 +10,14 @@ import json
 import sys
 from collections.abc import Callable
 
-from bench import checklist, files, logs, report
+from bench import checklist, files, history, logs, report
 from bench.measure import ROOT, Figure
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "files": files.run,
     "logs": logs.run,
     "report": report.run,
+    "history": history.run,
     "checklist": checklist.run,
 }
 

@@ -4,7 +4,7 @@
 
 """The history of runs: SQLite beside the reports, or a PostgreSQL server for controllers that forget.
 
-One row a result, clustered by its series (a check of a host) and its time: what happened to a check over a month lies
+One small row a result, clustered by run and series (a check of a host): a run appends, and what is forgotten lies
 together. The SQL is what both servers understand; a placeholder is written ? and turned into what the driver wants.
 """
 
@@ -75,8 +75,8 @@ _TABLES = {
     " at DOUBLE PRECISION NOT NULL",
     "day2_series": "id {serial}, host TEXT NOT NULL, name TEXT NOT NULL, title TEXT NOT NULL, unit TEXT NOT NULL,"
     " UNIQUE (host, name)",
-    "day2_result": "series INTEGER NOT NULL, at BIGINT NOT NULL, run INTEGER NOT NULL, status SMALLINT NOT NULL,"
-    " value DOUBLE PRECISION, PRIMARY KEY (series, at)",
+    "day2_result": "run INTEGER NOT NULL, series INTEGER NOT NULL, status SMALLINT NOT NULL, value DOUBLE PRECISION,"
+    " PRIMARY KEY (run, series)",
 }
 
 
@@ -167,6 +167,7 @@ class History:
                 # Only SQLite has to be told that rows live in their key.
                 ending = " WITHOUT ROWID" if name == "day2_result" and not self._server else ""
                 self._run(f"CREATE TABLE IF NOT EXISTS {name} ({columns.format(serial=serial)}){ending}")
+            self._run("CREATE INDEX IF NOT EXISTS day2_run_at ON day2_run (at)")
             if self._version() == 0:
                 self._run("INSERT INTO day2_history (version) VALUES (?)", (VERSION,))
 
@@ -213,9 +214,9 @@ class History:
             )
             series = self._series()
             self._run_many(
-                "INSERT INTO day2_result (series, at, run, status, value) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
-                [(series[row.host, row.check].id, int(at), run, _CODES[row.status], row.value) for row in rows],
+                "INSERT INTO day2_result (run, series, status, value) VALUES (?, ?, ?, ?) ON CONFLICT (run, series)"
+                " DO UPDATE SET status = excluded.status, value = excluded.value",
+                [(run, series[row.host, row.check].id, _CODES[row.status], row.value) for row in rows],
             )
 
     def _series(self) -> dict[Key, Series]:
@@ -239,8 +240,9 @@ class History:
         with self._guarded():
             self._want(series)
             cursor = self._run(
-                "SELECT w.series, r.at, r.status, r.value FROM day2_wanted w JOIN day2_result r ON r.series = w.series"
-                " WHERE r.at > ? AND r.at <= ? ORDER BY w.series, r.at",
+                "SELECT r.series, n.at, r.status, r.value"
+                " FROM day2_run n JOIN day2_result r ON r.run = n.id JOIN day2_wanted w ON w.series = r.series"
+                " WHERE n.at > ? AND n.at <= ? ORDER BY n.at",
                 (since, until),
             )
             for number, at, status, value in cursor:
@@ -253,8 +255,9 @@ class History:
         with self._guarded():
             self._want(series)
             rows = self._run(
-                "SELECT w.series, r.status, count(*) FROM day2_wanted w JOIN day2_result r ON r.series = w.series"
-                " WHERE r.at > ? AND r.at <= ? GROUP BY w.series, r.status",
+                "SELECT r.series, r.status, count(*)"
+                " FROM day2_run n JOIN day2_result r ON r.run = n.id JOIN day2_wanted w ON w.series = r.series"
+                " WHERE n.at > ? AND n.at <= ? GROUP BY r.series, r.status",
                 (since, until),
             ).fetchall()
         for number, status, times in rows:
@@ -270,8 +273,5 @@ class History:
     def prune(self, before: float) -> None:
         """Forget what is older."""
         with self._guarded(), self._transaction():
-            (runs,) = self._run("SELECT count(*) FROM day2_run WHERE at < ?", (before,)).fetchone()
-            # Results are clustered by series: to find none of them would mean to read them all.
-            if runs:
-                self._run("DELETE FROM day2_result WHERE at < ?", (before,))
-                self._run("DELETE FROM day2_run WHERE at < ?", (before,))
+            self._run("DELETE FROM day2_result WHERE run IN (SELECT id FROM day2_run WHERE at < ?)", (before,))
+            self._run("DELETE FROM day2_run WHERE at < ?", (before,))
