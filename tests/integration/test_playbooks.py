@@ -177,3 +177,19 @@ def test_parts_of_a_sliced_run_are_joined(site: Site) -> None:
     assert site.run(keep=True, playbook="day2.ops.report_merge", day2_run_id="night", day2_fail_on="never") == 0
     assert site.run(keep=True, playbook="day2.ops.report_merge", day2_run_id="dusk") == 2
     assert "there is no report of run dusk" in site.output
+
+
+def test_the_lint_asks_no_host(site: Site) -> None:
+    site.gone("b")
+    site.hosts["b"]["share"] = "90%"
+    site.hosts["b"]["day2_weekly_checks_more"] = [{**DISK, "id": "root", "critical": "> {{ share }}"}]
+    assert site.run(playbook="day2.ops.inventory_lint") == 0, site.output
+    site.hosts["b"]["day2_daily_checks"] = [TIGHT]
+    assert site.run(playbook="day2.ops.inventory_lint") == 2, site.output
+    assert "daily check 'tight' and weekly check 'root' ask the same" in site.output
+
+
+@pytest.mark.parametrize("inventory", ["options_engine", "snowflake_analytics", "localhost"])
+def test_our_inventories_have_no_mistakes(inventory: str) -> None:
+    done = ansible(["ansible-playbook", "day2.ops.inventory_lint", "-i", f"inventories/{inventory}", "-v"])
+    assert done.returncode == 0 and "agree with each other" in done.stdout, done.stdout + done.stderr

@@ -10,7 +10,6 @@ from typing import Any
 
 import generate_map
 import pytest
-from ansible_collections.day2.ops.plugins.module_utils.checks.threshold import parse_thresholds
 
 ITEMS = [(manual["system"], item) for manual in generate_map.manuals() for item in manual["items"]]
 LOOKS = ("check", "view")
@@ -51,16 +50,3 @@ def test_nothing_is_said_of_items_that_are_not_there() -> None:
 def test_every_reason_is_still_needed() -> None:
     for pattern, reason in generate_map.open_rules():
         assert any(pattern.fullmatch(item["id"]) for _system, item in ITEMS), reason
-
-
-@pytest.mark.parametrize("system", ["options_engine", "snowflake_analytics"])
-def test_one_value_has_one_set_of_thresholds(system: str) -> None:
-    """The manuals warn at a value in one place and call it critical in another; an inventory says it once."""
-    seen: dict[str, Any] = {}
-    for cadence, check in generate_map.checks(system):
-        question = {key: value for key, value in check.items() if key not in ("id", "title", "ref", "timeout")}
-        limits = {key: question.pop(key, None) for key in ("warning", "critical")}
-        for text in limits.values():
-            parse_thresholds(text)
-        before = seen.setdefault(str(sorted(question.items(), key=str)), (limits, f"{cadence} {check['id']}"))
-        assert before[0] == limits, f"{before[1]} and {cadence} {check['id']} ask the same with other thresholds"

@@ -1,0 +1,70 @@
+#!/usr/bin/python
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: inventory_lint
+short_description: Look for mistakes in the checklists of an inventory
+version_added: 0.2.0
+author: The day2.ops maintainers (@day2-ops)
+description:
+  - Reads the variables of a host that its checklists would use, without asking the host, and fails with all that is
+    wrong with them - malformed checks, views of checks that are not there, malformed acknowledgements.
+  - Names checks that ask the same and contradict each other - one value that is a warning in one of them and critical
+    in the other.
+options:
+  cadences:
+    description: The cadences whose checks (C(day2_<cadence>_checks)) and views (C(day2_<cadence>_views)) are looked at.
+    type: list
+    elements: str
+    default: [daily, weekly, monthly, quarterly]
+attributes:
+  check_mode:
+    description: Only looks, in check mode and otherwise.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+  platform:
+    description: Runs on the controller, whatever the hosts are.
+    support: full
+    platforms: posix
+  action:
+    description: Runs on the controller.
+    support: full
+seealso:
+  - module: day2.ops.checklist
+"""
+
+EXAMPLES = r"""
+- name: Look at the inventory before it is merged
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Look for mistakes in the checklists
+      day2.ops.inventory_lint:
+"""
+
+RETURN = r"""
+checks:
+  description: How many checks were looked at.
+  returned: always
+  type: int
+  sample: 41
+views:
+  description: How many views were looked at.
+  returned: always
+  type: int
+  sample: 3
+problems:
+  description: All that is wrong, a sentence each.
+  returned: always
+  type: list
+  elements: str
+  sample:
+    - "daily check 'memory' and weekly check 'ram' ask the same and contradict each other:
+       95 % is warning in the one and critical in the other"
+"""
