@@ -111,7 +111,7 @@ def of_values(view: View, series: Mapping[str, Series], points: Mapping[str, Seq
         evidence.append(f"{title}: {told}")
         curves.append({"title": title, "told": told, "points": [list(point) for point in thinned(numbers)]})
     runs = max((len(found) for found in points.values()), default=0)
-    return _result(view, now, runs, f"{findings} findings" if findings else "no findings", evidence, curves)
+    return _result(view, now, runs, _count(findings), evidence, curves)
 
 
 def of_findings(
@@ -127,7 +127,7 @@ def of_findings(
         title = series[check].title if check in series else check
         evidence.append(f"{title}: {kinds}, of {_times(sum(found.values()))}")
     total = sum(alarmed.values())
-    told = f"{total} findings, from {len(evidence)} of {len(counts)} checks" if total else "no findings"
+    told = f"{_count(total)}, from {len(evidence)} of {len(counts)} checks" if total else _count(0)
     if len(evidence) > _EVIDENCE_LINES:
         evidence[_EVIDENCE_LINES - 1 :] = [f"and {len(evidence) - _EVIDENCE_LINES + 1} more checks"]
     return _result(view, now, runs, told, evidence, [])
@@ -183,6 +183,10 @@ def _told(numbers: Sequence[tuple[float, float]], symbol: str | None) -> str:
     change = values[-1] - values[0]
     moved = f"{'+' if change > 0 else '-'}{format_quantity(abs(change), unit)}" if change else "unchanged"
     return f"now {last}, {moved} since {_day(numbers[0][0])}; {low} to {high}, {mean} on average of {len(values)}"
+
+
+def _count(findings: int) -> str:
+    return {0: "no findings", 1: "1 finding"}.get(findings, f"{findings} findings")
 
 
 def _times(runs: int) -> str:

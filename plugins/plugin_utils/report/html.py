@@ -215,8 +215,11 @@ def _row(place: str, row: Result) -> str:
     ref = _refs(row.ref) or "<i></i>"
     known = f"<em>{_text(_capital(words(row.acknowledged)))}.</em> " if row.acknowledged is not None else ""
     told = " told" if row.evidence else ""
+    # A view is looked at for its charts.
+    shown = " open" if row.curves else ""
     return (
-        f'<details class="row {status}{told}" id="{place}"><summary><b class="s {status}">{row.status.value}</b>{ref}'
+        f'<details class="row {status}{told}" id="{place}"{shown}>'
+        f'<summary><b class="s {status}">{row.status.value}</b>{ref}'
         f'<span class="t">{_text(row.title)}</span><span class="v">{_text(value_text(row))}</span>'
         f'<span class="m">{known}{_text(row.message)}</span></summary>'
         f'<div class="more">{charts(row.curves) if row.curves else _evidence(row)}'

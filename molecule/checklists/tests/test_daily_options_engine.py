@@ -6,27 +6,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-LATEST = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "reports" / "latest"
+LATEST = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "reports" / "daily"
 
 
 @pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((LATEST / "report.json").read_text())
+def host(engine: Any) -> Any:
+    return engine
+
+
+@pytest.fixture(scope="module")
+def report(reports: Any) -> dict[str, Any]:
+    content: dict[str, Any] = reports.document["daily"]
     return content
 
 
 @pytest.fixture(scope="module")
-def results(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    (entry,) = report["hosts"]
-    assert entry["host"] == "options-engine-1" and entry["reachable"]
-    return {result["id"]: result for result in entry["results"]}
+def results(reports: Any) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = reports.results("daily", "options-engine-1")
+    return found
 
 
 @pytest.mark.parametrize("name", ["report.html", "report.xml", "report.prom"])
