@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,28 @@ def test_the_lint_asks_no_host(site: Site) -> None:
     assert "daily check 'tight' and weekly check 'root' ask the same" in site.output
 
 
-@pytest.mark.parametrize("inventory", ["options_engine", "snowflake_analytics", "localhost"])
+@pytest.mark.parametrize(
+    "inventory", ["options_engine", "snowflake_analytics", "entasis", "stock_analysis", "eafix", "localhost"]
+)
 def test_our_inventories_have_no_mistakes(inventory: str) -> None:
     done = ansible(["ansible-playbook", "day2.ops.inventory_lint", "-i", f"inventories/{inventory}", "-v"])
     assert done.returncode == 0 and "agree with each other" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("inventory", ["entasis", "stock_analysis", "eafix"])
+def test_every_expression_of_our_inventories_is_promql(inventory: str, tmp_path: Path) -> None:
+    found, play = tmp_path / "found.json", tmp_path / "play.json"
+    checks = "query('ansible.builtin.varnames', '^day2_(daily|weekly|monthly|quarterly)_checks') | map('extract', vars)"
+    content = "{{ " + checks + " | flatten(levels=1) | to_json }}"
+    copy = {"content": content, "dest": str(found), "mode": "0600"}
+    variables = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    tasks = [{"ansible.builtin.copy": copy}]
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks, "vars": variables}]))
+    done = ansible(["ansible-playbook", str(play), "-i", f"inventories/{inventory}"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    queries = [check["query"] for check in json.loads(found.read_text()) if check["probe"] == "prometheus"]
+    rules = [{"record": f"r{number}", "expr": query} for number, query in enumerate(queries)]
+    (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "all", "rules": rules}]}))
+    command = ["promtool", "check", "rules", str(tmp_path / "rules.json")]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 0 and f"{len(rules)} rules found" in told.stdout, told.stdout + told.stderr
