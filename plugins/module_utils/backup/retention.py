@@ -1,0 +1,182 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which backup sets go and which stay, and why. Pure: what is known of the sets in, a decision out.
+
+Grandfather-father-son: of each of the newest n hours, days, weeks (ISO), months or years that have sets, in UTC, the
+newest set stays. Classes add up. Over them all stand the newest set and the newest verified ones (`min_verified`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Callable, Mapping, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+    QuantityError,
+    format_duration,
+    parse_duration,
+)
+
+# Clocks that are this much apart are the same time.
+CLOCK_TOLERANCE = 300.0
+
+_BUCKETS: dict[str, Callable[[datetime], tuple[int, ...]]] = {
+    "hourly": lambda moment: (moment.year, moment.month, moment.day, moment.hour),
+    "daily": lambda moment: (moment.year, moment.month, moment.day),
+    "weekly": lambda moment: tuple(moment.isocalendar())[:2],
+    "monthly": lambda moment: (moment.year, moment.month),
+    "yearly": lambda moment: (moment.year,),
+}
+CLASSES = tuple(_BUCKETS)
+
+
+class PolicyError(ValueError):
+    """A policy that cannot be meant; the message names the field."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What stays. `age` is seconds. Without any rule everything stays."""
+
+    last: int | None = None
+    age: float | None = None
+    classes: Mapping[str, int] = field(default_factory=dict)
+    min_verified: int = 2
+
+    @property
+    def keeps_everything(self) -> bool:
+        return self.last is None and self.age is None and not self.classes
+
+
+@dataclass(frozen=True)
+class SetFacts:
+    """What a decision needs of a set: POSIX time, its number in the order in which sets were made, its verdicts."""
+
+    id: str
+    time: float
+    sequence: int
+    verified: bool
+    damaged: bool = False
+
+
+@dataclass
+class Decision:
+    """Reasons to stay by id, newest first; ids to go, oldest first; `held` says why nothing may go at all."""
+
+    keep: dict[str, list[str]]
+    prune: list[str]
+    held: str | None = None
+
+
+def parse_policy(raw: Mapping[str, Any] | None) -> Policy:
+    """`{daily: 30, weekly: 12, min_verified: 2, last: 5, age: 90d}`; PolicyError names what is wrong."""
+    if raw is None:
+        return Policy()
+    known = ("last", "age", "min_verified", *CLASSES)
+    for name in raw:
+        if name not in known:
+            raise PolicyError(f"'{name}' is no rule of keep; there are {', '.join(known)}")
+    counts = {name: _count(name, raw[name]) for name in ("last", "min_verified", *CLASSES) if raw.get(name) is not None}
+    age = None
+    if raw.get("age") is not None:
+        # 90 seconds are not what somebody means who writes 90.
+        if not re.search(r"[a-z]", str(raw["age"])):
+            raise PolicyError(f"age is {raw['age']!r}, which has no unit: write for instance 90d")
+        try:
+            age = parse_duration(raw["age"])
+        except QuantityError as exc:
+            raise PolicyError(f"age: {exc}") from exc
+        if age <= 0:
+            raise PolicyError(f"age is {raw['age']}; it must be longer than nothing")
+    last, floor = counts.pop("last", None), counts.pop("min_verified", Policy.min_verified)
+    return Policy(last, age, {name: count for name, count in counts.items() if count}, floor)
+
+
+def _count(name: str, raw: object) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, (int, str)) or not str(raw).strip().isdecimal():
+        raise PolicyError(f"{name} is {raw!r}, not a number of sets")
+    return int(raw)
+
+
+def decide(sets: Sequence[SetFacts], policy: Policy, now: float) -> Decision:
+    """What stays and what goes, at a time."""
+    misdated = _misdated(sets, now)
+    ordered = sorted(sets, key=lambda each: (each.id not in misdated, each.time, each.sequence), reverse=True)
+    reasons: dict[str, list[str]] = {each.id: [] for each in ordered}
+    held = _why_held(ordered, misdated, policy, now)
+    _by_floor(sets, ordered, policy, reasons)
+    for each in ordered:
+        if each.id in misdated:
+            reasons[each.id].append("dated in the future")
+    _by_rules([each for each in ordered if each.id not in misdated], policy, now, reasons)
+    if held is not None:
+        for told in reasons.values():
+            told.append(held)
+    keep = {name: told for name, told in reasons.items() if told}
+    return Decision(keep, [each.id for each in reversed(ordered) if not reasons[each.id]], held)
+
+
+def _misdated(sets: Sequence[SetFacts], now: float) -> set[str]:
+    """Sets of the future, made before others that are not: their own clock was wrong, not this one."""
+    made = sorted(sets, key=lambda each: each.sequence)
+    sane = [each.sequence for each in made if each.time <= now + CLOCK_TOLERANCE]
+    return {each.id for each in made if each.time > now + CLOCK_TOLERANCE and sane and each.sequence < sane[-1]}
+
+
+def _why_held(ordered: Sequence[SetFacts], misdated: set[str], policy: Policy, now: float) -> str | None:
+    ahead = [each for each in ordered if each.time > now + CLOCK_TOLERANCE and each.id not in misdated]
+    if ahead:
+        late = format_duration(ahead[0].time - now)
+        return f"nothing goes: {ahead[0].id} was made {late} from now, so the clock was set back"
+    verified = sum(each.verified and not each.damaged for each in ordered)
+    if verified < policy.min_verified:
+        return f"nothing goes: {verified} of the {policy.min_verified} verified sets that must stay exist"
+    return None
+
+
+def _by_floor(
+    sets: Sequence[SetFacts], ordered: Sequence[SetFacts], policy: Policy, reasons: dict[str, list[str]]
+) -> None:
+    """The newest, and the newest verified ones: by their times, and in the order in which they were made."""
+    made = sorted(sets, key=lambda each: (each.sequence, each.time), reverse=True)
+    for order in (ordered, made):
+        good = [each for each in order if not each.damaged]
+        # A damaged set is the newest only where there is no other.
+        for each in (good or list(order))[:1]:
+            _add(reasons, each.id, "the newest")
+        for each in [each for each in good if each.verified][: policy.min_verified]:
+            _add(reasons, each.id, f"one of the newest {policy.min_verified} verified")
+
+
+def _by_rules(ordered: Sequence[SetFacts], policy: Policy, now: float, reasons: dict[str, list[str]]) -> None:
+    if policy.keeps_everything:
+        for each in ordered:
+            _add(reasons, each.id, "no rule of keep")
+        return
+    # A set that is known to be damaged takes nobody's place.
+    good = [each for each in ordered if not each.damaged]
+    for each in good[: policy.last or 0]:
+        _add(reasons, each.id, f"one of the last {policy.last}")
+    if policy.age is not None:
+        for each in good:
+            if now - each.time <= policy.age:
+                _add(reasons, each.id, f"younger than {format_duration(policy.age)}")
+    for name, count in policy.classes.items():
+        seen: list[tuple[int, ...]] = []
+        for each in good:
+            bucket = _BUCKETS[name](datetime.fromtimestamp(each.time, timezone.utc))
+            if bucket in seen:
+                continue
+            if len(seen) == count:
+                break
+            seen.append(bucket)
+            _add(reasons, each.id, f"{name} {len(seen)} of {count}")
+
+
+def _add(reasons: dict[str, list[str]], name: str, told: str) -> None:
+    if told not in reasons[name]:
+        reasons[name].append(told)
