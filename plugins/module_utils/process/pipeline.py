@@ -1,0 +1,219 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Programs in a row, each reading what the one before it writes; all of them are checked, none is a shell.
+
+The last one's output is handed over in pieces, so memory does not grow with the data.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from typing import IO, Any, Callable, Iterable, Mapping, Sequence, Union, cast
+
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+
+CHUNK = 1 << 20
+# Of each program's complaints so much is kept, from their end.
+_STDERR = 8192
+_F_SETPIPE_SZ = 1031
+# What a shell says of a program that died of it.
+_SIGPIPE = (-signal.SIGPIPE, 128 + signal.SIGPIPE)
+# Waited for, when a program that was asked to end does not: then it is killed.
+_PATIENCE = 5.0
+
+Source = Union[None, IO[bytes], Iterable[bytes]]
+Sink = Callable[[bytes], None]
+
+
+class PipelineError(Day2Error):
+    """A program of a pipeline failed; the message names it and its last words."""
+
+
+class PipelineTimeout(PipelineError):
+    """A pipeline took longer than it may."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One member. `env` is added to this process's own; what is secret goes there, never into `argv`."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+
+    @property
+    def called(self) -> str:
+        return self.name or os.path.basename(self.argv[0])
+
+
+@dataclass
+class _Running:
+    program: Program
+    process: subprocess.Popen[bytes]
+    words: bytearray = field(default_factory=bytearray)
+
+    def complaint(self) -> str:
+        lines = [line.strip() for line in self.words.decode("utf-8", "replace").split("\n") if line.strip()]
+        code = self.process.returncode
+        ended = f"was killed by signal {-code}" if code < 0 else f"exit status {code}"
+        return f"{ended}: {' / '.join(lines[-3:])}" if lines else ended
+
+
+def run_pipeline(
+    programs: Sequence[Program],
+    sink: Sink,
+    source: Source = None,
+    timeout: float | None = None,
+    chunk: int = CHUNK,
+) -> None:
+    """Run the programs; every piece of the last one's output goes to `sink`.
+
+    `source` feeds the first one: an open file that it reads itself, or pieces of bytes. PipelineError names the
+    program that failed first: one that died because the one after it went away is not to blame. Whatever ends this
+    (`sink` or `source` raising too) ends all programs before it returns.
+    """
+    running: list[_Running] = []
+    end = None if timeout is None else time.monotonic() + timeout
+    try:
+        _start(programs, source, running)
+        _pump(running, sink, source, end, chunk)
+        for each in running:
+            each.process.wait(None if end is None else max(0.1, end - time.monotonic()))
+    except subprocess.TimeoutExpired as exc:
+        raise PipelineTimeout(f"{_names(programs)} took longer than {timeout:g} s") from exc
+    finally:
+        _end_all(running)
+    _check(running)
+
+
+def _names(programs: Sequence[Program]) -> str:
+    return " | ".join(program.called for program in programs)
+
+
+def _start(programs: Sequence[Program], source: Source, running: list[_Running]) -> None:
+    given: Any = subprocess.DEVNULL
+    if source is not None:
+        given = source if hasattr(source, "fileno") else subprocess.PIPE
+    for program in programs:
+        if shutil.which(program.argv[0]) is None:
+            raise PipelineError(f"{program.called} is not installed on this host")
+        try:
+            process = subprocess.Popen(
+                _mortal(program.argv),
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "LC_ALL": "C.UTF-8", **program.env},
+            )
+        except OSError as exc:
+            raise PipelineError(f"{program.called} cannot be started: {exc.strerror}") from exc
+        if running:
+            # The next one alone reads it: else nobody would see that it went away.
+            cast(IO[bytes], running[-1].process.stdout).close()
+        running.append(_Running(program, process))
+        given = process.stdout
+        _widen(cast(IO[bytes], process.stdout).fileno())
+
+
+def _mortal(argv: Sequence[str]) -> list[str]:
+    """The program so that the kernel kills it when this process is gone, even by SIGKILL, and even if it only waits."""
+    keeper = shutil.which("setpriv")
+    return [keeper, "--pdeathsig", "KILL", *argv] if keeper else list(argv)
+
+
+def _widen(descriptor: int) -> None:
+    try:
+        fcntl.fcntl(descriptor, _F_SETPIPE_SZ, CHUNK)
+    except OSError:
+        # Over the user's allowance (fs.pipe-user-pages-soft): smaller pipes do as well.
+        return
+
+
+def _pump(running: Sequence[_Running], sink: Sink, source: Source, end: float | None, chunk: int) -> None:
+    """Feed the first, drain the last, and listen to the complaints of all, until every output is closed."""
+    output = cast(IO[bytes], running[-1].process.stdout).fileno()
+    feed = _Feed(running[0].process.stdin, source)
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        for each in running:
+            selector.register(cast(IO[bytes], each.process.stderr).fileno(), selectors.EVENT_READ, each)
+        feed.register(selector)
+        while selector.get_map():
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                raise subprocess.TimeoutExpired(running[0].program.argv, 0)
+            for key, _events in selector.select(left):
+                if key.fd == feed.descriptor:
+                    feed.write(selector)
+                    continue
+                piece = os.read(key.fd, chunk)
+                if not piece:
+                    selector.unregister(key.fd)
+                elif key.fd == output:
+                    sink(piece)
+                else:
+                    key.data.words += piece
+                    del key.data.words[:-_STDERR]
+
+
+class _Feed:
+    """Pieces of bytes on their way into the first program, as quickly as it takes them."""
+
+    def __init__(self, stdin: IO[bytes] | None, source: Source) -> None:
+        self._stdin = stdin
+        self._pieces = iter(cast(Iterable[bytes], source)) if stdin is not None else iter(())
+        self._left = memoryview(b"")
+        self.descriptor = -1 if stdin is None else stdin.fileno()
+
+    def register(self, selector: selectors.BaseSelector) -> None:
+        if self._stdin is not None:
+            os.set_blocking(self.descriptor, False)
+            _widen(self.descriptor)
+            selector.register(self.descriptor, selectors.EVENT_WRITE)
+
+    def write(self, selector: selectors.BaseSelector) -> None:
+        try:
+            while not self._left:
+                self._left = memoryview(next(self._pieces))
+            self._left = self._left[os.write(self.descriptor, self._left) :]
+        except BlockingIOError:
+            return
+        except (StopIteration, BrokenPipeError):
+            # Nothing more to say, or nobody listens: why is in the program's exit status.
+            selector.unregister(self.descriptor)
+            cast(IO[bytes], self._stdin).close()
+            self.descriptor = -1
+
+
+def _end_all(running: Sequence[_Running]) -> None:
+    for each in running:
+        for stream in (each.process.stdin, each.process.stdout, each.process.stderr):
+            if stream is not None and not stream.closed:
+                stream.close()
+    alive = [each for each in running if each.process.poll() is None]
+    for each in alive:
+        each.process.terminate()
+    for each in alive:
+        try:
+            each.process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            each.process.kill()
+            each.process.wait()
+
+
+def _check(running: Sequence[_Running]) -> None:
+    failed = [each for each in running if each.process.returncode != 0]
+    if not failed:
+        return
+    # A program whose reader is gone gets SIGPIPE: it is the reader that failed.
+    first = next((each for each in failed if each.process.returncode not in _SIGPIPE), failed[0])
+    raise PipelineError(f"{first.program.called} failed ({first.complaint()})")
