@@ -27,19 +27,22 @@ def fill(place: Path) -> None:
     History(str(place)).close()
     chance = random.Random(1)
 
-    def results() -> Iterator[tuple[int, int, int, float]]:
+    def results() -> Iterator[tuple[int, int, int, int, float]]:
         for run in range(1, DAYS + 1):
             for series in range(1, HOSTS * CHECKS + 1):
-                yield run, series, 3 if chance.random() > 0.02 else 0, chance.random() * 100
+                status = 3 if chance.random() > 0.02 else 0
+                yield run, series, status, status, chance.random() * 100
 
     connection = sqlite3.connect(place)
     connection.executemany(
-        "INSERT INTO day2_series (host, name, title, unit) VALUES (?, ?, ?, '%')",
+        "INSERT INTO day2_series (system, host, name, title, unit) VALUES ('s', ?, ?, ?, '%')",
         ((f"h{host}", f"c{check}", f"Check {check}") for host in range(HOSTS) for check in range(CHECKS)),
     )
     runs = ((f"run-{day}", NOW - DAY * (DAYS - day)) for day in range(1, DAYS + 1))
     connection.executemany("INSERT INTO day2_run (run_id, system, cadence, at) VALUES (?, 's', 'daily', ?)", runs)
-    connection.executemany("INSERT INTO day2_result (run, series, status, value) VALUES (?, ?, ?, ?)", results())
+    connection.executemany(
+        "INSERT INTO day2_result (run, series, status, counted, value) VALUES (?, ?, ?, ?, ?)", results()
+    )
     connection.commit()
     connection.close()
 
@@ -65,7 +68,7 @@ def run() -> list[Figure]:
     def seconds(name: str, views: list[dict[str, object]], writes: bool = False) -> float:
         chosen = parse(views)
         memory = Memory(
-            str(place), Run(name, "Daily"), NOW + 60, {f"h{n}": chosen for n in range(HOSTS)}, writes=writes
+            str(place), Run(name, "Daily", system="s"), NOW + 60, {f"h{n}": chosen for n in range(HOSTS)}, writes=writes
         )
         reports, begun = hosts(), time.monotonic()
         _seen, notes = memory(reports)

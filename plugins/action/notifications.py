@@ -123,24 +123,29 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _record(self, arguments: dict[str, Any], channels: list[Channel]) -> dict[str, Any]:
         message = {name: plain(value) for name, value in arguments["message"].items() if isinstance(value, str)}
         name, delivered = message.get("channel", ""), failures.delivered(arguments["outcome"])
+        refused = not delivered and failures.refused(arguments["outcome"])
         store, problem = Store(Path(os.path.abspath(arguments["directory"])), arguments["system"]), ""
         if self._task.check_mode:
             return {"changed": False, "down": arguments["down"], "system": arguments["system"]}
         try:
             with store.locked():
                 state, _note = store.load(datetime.now(timezone.utc))
-                store.save(record(state, name, message.get("id", ""), delivered))
+                store.save(record(state, name, message.get("id", ""), delivered, refused))
         except StoreError as error:
             problem = str(error)
         warnings = []
         if not delivered:
             secrets = next((channel.secrets for channel in channels if channel.name == name), ())
-            kept = "it may be lost" if problem else "it is kept for the next run"
+            kept = "it is kept for the next run"
+            if refused:
+                kept = "it is given up, because it would be refused again"
+            elif problem:
+                kept = "it may be lost"
             why = failures.failed(arguments["outcome"], secrets)
             warnings = [f"Notifications: {name} {why}. '{message.get('subject', '')}' was not delivered; {kept}."]
         if problem:
             warnings.append(f"Notifications: {problem}")
-        down = list(dict.fromkeys([*arguments["down"], *([] if delivered else [name])]))
+        down = list(dict.fromkeys([*arguments["down"], *([] if delivered or refused else [name])]))
         return {"changed": not problem, "down": down, "system": arguments["system"], "warnings": warnings}
 
 

@@ -24,6 +24,8 @@ from ansible_collections.day2.ops.plugins.plugin_utils.report.deliver import che
 from ansible_collections.day2.ops.plugins.plugin_utils.report.document import Report, Run, build
 from ansible_collections.day2.ops.plugins.plugin_utils.report.version import collection_version
 
+# Set by the playbook where a step of a host failed.
+_STEP_FAILED = "day2_step_failed"
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "title": {"type": "str", "required": True},
     "cadence": {"type": "str"},
@@ -75,15 +77,26 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: object = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(None, task_vars)
         _validation, arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)
-        if arguments["validate_only"]:
-            self._inputs(arguments, task_vars or {})
-            return {**result, "changed": False}
         directory = Path(os.path.abspath(arguments["directory"]))
+        if arguments["validate_only"]:
+            self._validate(arguments, task_vars or {}, directory)
+            return {**result, "changed": False}
         report = self._build(arguments, task_vars or {}, directory)
         try:
             return {**result, **deliver(report, directory, self._task.check_mode)}
         except write.ReportError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
+
+    def _validate(self, arguments: dict[str, Any], task_vars: dict[str, Any], directory: Path) -> None:
+        """What would be refused after all checks were answered is refused before."""
+        inputs = self._inputs(arguments, task_vars)
+        run = Run(run_id=arguments["run_id"] or "", title="", part=arguments["part"])
+        try:
+            inputs.hosts.check_shared("notify_channels")
+            if arguments["run_id"] and not self._task.check_mode:
+                write.check_free(directory, run)
+        except Day2Error as error:
+            raise AnsibleActionFail(str(error)) from None
 
     def _inputs(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> _Inputs:
         """What the arguments and the hosts' variables say; whatever is malformed is refused here."""
@@ -94,13 +107,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             check_name("run_id", arguments["run_id"])
             check_name("part", arguments["part"])
+            if arguments["history_days"] < 1:
+                raise AnsibleActionFail(f"history_days is {arguments['history_days']}; a history of a day is the least")
+            place = _history(arguments["history"], Path("/"))
+            if place is not None and ("password=" in place or ("://" in place and not is_server(place))):
+                raise AnsibleActionFail(
+                    "history is neither a file nor the address of a PostgreSQL database, such as"
+                    " postgresql://user@host/database with its password in ~/.pgpass"
+                )
             return _Inputs(
                 hosts,
                 hosts.read(arguments["acknowledged"], acknowledge.parse),
                 hosts.read_joined(of_views, views.parse) if of_views else {},
             )
         except Day2Error as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
 
     def _build(self, arguments: dict[str, Any], task_vars: dict[str, Any], directory: Path) -> Report:
         now = datetime.now(timezone.utc)
@@ -123,4 +144,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             keep_days=arguments["history_days"],
             writes=not self._task.check_mode,
         )
-        return build(run, inputs.hosts.registered(arguments["variable"]), now, inputs.acknowledged, memory)
+        failed = {host: str(told) for host, told in inputs.hosts.registered(_STEP_FAILED) if told}
+        return build(run, inputs.hosts.registered(arguments["variable"]), now, inputs.acknowledged, memory, failed)

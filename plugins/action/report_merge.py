@@ -44,5 +44,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             again = before.exists() and merge.read(before).joined
             result.update(deliver(report, directory, self._task.check_mode, again))
         except Day2Error as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         return {**result, "parts": [str(part.path) for part in parts]}

@@ -14,8 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
+from ansible_collections.day2.ops.plugins.plugin_utils.history import store
 from ansible_collections.day2.ops.plugins.plugin_utils.history.store import History, HistoryError, Row
 from site_of_hosts import DISK, Site
 
@@ -68,14 +70,16 @@ def test_both_stores_keep_the_same(place: str) -> None:
     statuses = (Status.OK, Status.WARNING, Status.CRITICAL, Status.OK)
     for day, status in enumerate(statuses):
         rows = [Row(host, "cpu", f"CPU {day}", "%", status, day * 1.5 or None) for host in ("a", "b")]
-        history.record(f"run-{day}", "s", "daily", day * 86400.0, rows)
+        history.record(f"run-{day}", "daily", day * 86400.0, rows)
     history.close()
     history = History(place)
     known = history.series()
     assert set(known) == {("a", "cpu"), ("b", "cpu")} and known["a", "cpu"].title == "CPU 3"
     one = known["a", "cpu"]
     points = history.points([one], 0, 3 * 86400.0)[one.id]
-    assert points == [(86400, Status.WARNING, 1.5), (172800, Status.CRITICAL, 3.0), (259200, Status.OK, 4.5)]
+    assert [tuple(point)[:3] for point in points] == [
+        (86400, Status.WARNING, 1.5), (172800, Status.CRITICAL, 3.0), (259200, Status.OK, 4.5),
+    ]  # fmt: skip
     counts = dict.fromkeys((Status.WARNING, Status.CRITICAL, Status.OK), 1)
     assert history.counts([one], 0, 3 * 86400.0) == {one.id: counts}
     assert history.newest() == 3 * 86400.0
@@ -90,7 +94,7 @@ def test_many_write_at_once(place: str) -> None:
     def part(number: int) -> None:
         history = History(place)
         rows = [Row(f"h{number}", f"c{check}", "C", None, Status.OK, 1.0) for check in range(50)]
-        history.record("one", "s", "daily", 1000.0 + number, rows)
+        history.record("one", "daily", 1000.0 + number, rows)
         history.close()
 
     with ThreadPoolExecutor(8) as pool:
@@ -100,6 +104,19 @@ def test_many_write_at_once(place: str) -> None:
     history.close()
 
 
+def test_a_locked_table_is_an_error_in_time(lab_host: Any, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    History(dsn).close()
+    monkeypatch.setattr(store, "BUSY_SECONDS", 1.0)
+    with psycopg2.connect(dsn) as other:
+        with other.cursor() as cursor:
+            cursor.execute("LOCK TABLE day2_result")
+        history = History(dsn)
+        with pytest.raises(HistoryError, match="lock timeout"):
+            history.record("one", "daily", 1.0, [Row("h", "c", "C", None, Status.OK, 1.0)])
+        history.close()
+    other.close()
+
+
 def test_whoever_may_only_write_rows_needs_no_more(lab_host: Any, dsn: str) -> None:
     History(dsn).close()
     lab_host.sql("CREATE ROLE clerk LOGIN PASSWORD 'clerk'", "history")
@@ -107,7 +124,7 @@ def test_whoever_may_only_write_rows_needs_no_more(lab_host: Any, dsn: str) -> N
     lab_host.sql("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clerk", "history")
     try:
         history = History(dsn.replace(f"keeper:{PASSWORD}", "clerk:clerk"))
-        history.record("by-clerk", "s", "daily", 5000.0, [Row("h", "c", "C", None, Status.OK, 1.0)])
+        history.record("by-clerk", "daily", 5000.0, [Row("h", "c", "C", None, Status.OK, 1.0)])
         history.close()
     finally:
         lab_host.sql("DROP OWNED BY clerk", "history")
@@ -139,6 +156,7 @@ def test_the_history_lies_beside_the_reports(site: Site) -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
+        ("postgresql://keeper:s3cret-w0rd%zz@127.0.0.1:1/history", "127.0.0.1"),
         ("postgresql://keeper:s3cret-w0rd@127.0.0.1:1/history", "127.0.0.1"),
         ("/proc/nowhere/history.sqlite", "/proc/nowhere"),
     ],
@@ -168,7 +186,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         history = History(str(small / "h"))
         rows = [Row("a", f"check-{number}", "T" * 200, None, Status.OK, 1.0) for number in range(5000)]
         with pytest.raises(HistoryError, match="full"):
-            history.record("one", "s", "daily", 1.0, rows)
+            history.record("one", "daily", 1.0, rows)
         assert history.series() == {}
         history.close()
     finally:

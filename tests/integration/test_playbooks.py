@@ -167,6 +167,33 @@ def test_this_machine_without_root_and_without_configuration(tmp_path: Path) -> 
     assert (home / "reports").stat().st_uid == 65534
 
 
+def test_a_pattern_that_no_host_fits_is_no_good_run(site: Site) -> None:
+    site.host("a", day2_daily_checks=[DISK])
+    assert site.run(day2_hosts="nope") != 0
+    assert "no host of the inventory fits day2_hosts (nope)" in site.output
+    assert site.run(day2_hosts="a*") == 0
+
+
+def test_a_step_that_fails_is_in_the_report(site: Site) -> None:
+    role = site.folder / "roles" / "broken" / "tasks"
+    role.mkdir(parents=True)
+    (role / "main.yml").write_text(
+        json.dumps([{"name": "Mend it", "ansible.builtin.fail": {"msg": "it is too broken"}}])
+    )
+    steps = [{"id": "mend", "role": str(role.parent)}]
+    site.host("a", day2_daily_checks=[DISK])
+    site.host("b", day2_daily_checks=[DISK], day2_daily_steps=steps, day2_steps=True)
+    assert site.run() == 2, site.output
+    assert site.results("b")["steps"]["message"] == "Mend it: it is too broken" and "steps" not in site.results("a")
+
+
+def test_a_run_id_that_is_taken_is_refused_before_anything_runs(site: Site) -> None:
+    site.host("a", day2_daily_checks=[DISK])
+    assert site.run(day2_run_id="night") == 0
+    assert site.run(keep=True, day2_run_id="night") == 2
+    assert "there is a report of run night" in site.output and "TASK [Answer the checks]" not in site.output
+
+
 def test_parts_of_a_sliced_run_are_joined(site: Site) -> None:
     for name in ("a", "b"):
         site.host(name, day2_daily_checks=[DISK if name == "a" else FULL])

@@ -61,30 +61,30 @@ class Memory:
 
     def __call__(self, hosts: list[HostReport]) -> tuple[list[HostReport], list[str]]:
         """The hosts as they count, and notes."""
-        past, notes = _Past(why_not=(Status.SKIPPED, "no history is kept (day2_history)")), list[str]()
-        if self.place is not None:
-            past, notes = self._consult(self.place, hosts)
-        return [self._host(host, past) for host in hosts], notes
-
-    def _consult(self, place: str, hosts: Sequence[HostReport]) -> tuple[_Past, list[str]]:
-        past, notes = _Past(why_not=(Status.UNKNOWN, "the history cannot be used, see the note")), []
+        if self.place is None:
+            past = _Past(why_not=(Status.SKIPPED, "no history is kept (day2_history)"))
+            return [self._with_views(self._softened(host, past), past) for host in hosts], []
+        past, notes = _Past(why_not=(Status.UNKNOWN, "the history cannot be used, see the note")), list[str]()
+        counted = None
         try:
-            with _opened(place) as history:
+            with _opened(self.place, self.run.system, not self.writes) as history:
                 newest = history.newest()
+                known = history.series()
+                past = self._streaks(history, known, hosts)
+                counted = [self._softened(host, past) for host in hosts]
+                self._look(history, known, counted, past)
                 if newest is not None and newest > self.now + _CLOCKS_DIFFER:
                     notes.append(
                         f"the history has a run of {rfc3339(newest)}, which is to come: was the clock set back"
                     )
-                past = self._look(history, hosts)
                 if self.writes:
-                    self._record(history, hosts)
+                    notes += self._record(history, hosts, counted, newest)
         except HistoryError as error:
             notes.append(f"the history cannot be used: {error}")
-        return past, notes
+        counted = counted or [self._softened(host, past) for host in hosts]
+        return [self._with_views(host, past) for host in counted], notes
 
-    def _look(self, history: History, hosts: Sequence[HostReport]) -> _Past:
-        past = _Past()
-        known = history.series()
+    def _streaks(self, history: History, known: Mapping[Key, Series], hosts: Sequence[HostReport]) -> _Past:
         lasting = {
             (host.host, row.id): known[host.host, row.id]
             for host in hosts
@@ -92,7 +92,10 @@ class Memory:
             if row.sustained is not None and row.alarming and (host.host, row.id) in known
         }
         points = history.points(list(lasting.values()), self.now - _LOOK_BACK, self.now)
-        past.streaks = {key: points.get(one.id, []) for key, one in lasting.items()}
+        return _Past(streaks={key: points.get(one.id, []) for key, one in lasting.items()})
+
+    def _look(self, history: History, known: Mapping[Key, Series], hosts: Sequence[HostReport], past: _Past) -> None:
+        """All views, over rows as they count."""
         names: dict[str, dict[str, Series]] = {}
         for (name, check), one in known.items():
             names.setdefault(name, {})[check] = one
@@ -103,7 +106,6 @@ class Memory:
                 shared.setdefault(view, []).append(host)
         for view, chosen in shared.items():
             self._view(history, view, chosen, names, past)
-        return past
 
     def _view(
         self,
@@ -133,23 +135,39 @@ class Memory:
                 else views.of_values(view, series, _appended(before, rows, self.now), self.now)
             )
 
-    def _record(self, history: History, hosts: Sequence[HostReport]) -> None:
+    def _record(
+        self, history: History, hosts: Sequence[HostReport], counted: Sequence[HostReport], newest: float | None
+    ) -> list[str]:
+        as_counted = {(host.host, row.id): row.status for host in counted for row in host.results}
         rows = [
-            Row(host.host, row.id, row.title, row.unit, row.status, number(row))
+            Row(host.host, row.id, row.title, row.unit, row.status, number(row), as_counted[host.host, row.id])
             for host in hosts
             for row in host.results
         ]
-        history.record(self.run.run_id, self.run.system, self.run.cadence or "", self.now, rows)
-        history.prune(self.now - self.keep_days * views.DAY)
+        history.record(self.run.run_id, self.run.cadence or "", self.now, rows)
+        keep = self.keep_days * views.DAY
+        if newest is not None and self.now - newest > keep:
+            # Or everything would be forgotten because of one run with a wrong clock.
+            return [
+                f"the newest run before this one was on {rfc3339(newest)}: nothing is forgotten in this run,"
+                " in case the clock is wrong"
+            ]
+        history.prune(self.now - keep)
+        return []
 
-    def _host(self, host: HostReport, past: _Past) -> HostReport:
+    def _softened(self, host: HostReport, past: _Past) -> HostReport:
         rows = [self._row(host.host, row, past) for row in host.results]
-        if host.reachable and host.refused is None:
-            if past.why_not is not None:
-                status, why = past.why_not
-                rows += [views.unseen(view, self.now, status, why) for view in self.views.get(host.host, ())]
-            rows += past.views.get(host.host, ())
         return HostReport(host.host, rows, host.duration, host.reachable, host.refused)
+
+    def _with_views(self, host: HostReport, past: _Past) -> HostReport:
+        chosen = self.views.get(host.host, ())
+        if not chosen or not host.reachable or host.refused is not None:
+            return host
+        shown = past.views.get(host.host, [])
+        if past.why_not is not None or not shown:
+            status, why = past.why_not or (Status.UNKNOWN, "the history cannot be used, see the note")
+            shown = [views.unseen(view, self.now, status, why) for view in chosen]
+        return HostReport(host.host, [*host.results, *shown], host.duration, host.reachable, host.refused)
 
     def _row(self, host: str, row: Result, past: _Past) -> Result:
         if row.sustained is None:
@@ -167,7 +185,10 @@ def _appended(
 ) -> dict[str, list[Point]]:
     """Points of each check with this run's at their end."""
     return {
-        check: [*(points or ()), *([Point(now, rows[check].status, number(rows[check]))] if check in rows else ())]
+        check: [
+            *(points or ()),
+            *([Point(now, rows[check].status, number(rows[check]), rows[check].status)] if check in rows else ()),
+        ]
         for check, points in before.items()
     }
 
@@ -186,14 +207,19 @@ def _counted(
 
 
 def number(row: Result) -> float | None:
-    """The value, where it is a number."""
+    """The value, where it is a number that fits."""
     value = row.value
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 @contextmanager
-def _opened(place: str) -> Iterator[History]:
-    history = History(place)
+def _opened(place: str, system: str, reads_only: bool) -> Iterator[History]:
+    history = History(place, system, reads_only)
     try:
         yield history
     finally:

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
 
@@ -50,11 +49,12 @@ class Series:
 
 
 class Point(NamedTuple):
-    """One result of a series: POSIX time, its status before anything softened it, and its number if it had one."""
+    """One result of a series: POSIX time, its status before anything softened it, its number, and how it counted."""
 
     at: float
     status: Status
     value: float | None
+    counted: Status
 
 
 @dataclass(frozen=True)
@@ -67,25 +67,28 @@ class Row:
     unit: str | None
     status: Status
     value: float | None
+    # What it counted as, where a threshold had not lasted yet; else its status.
+    counted: Status | None = None
 
 
 _TABLES = {
     "day2_history": "version INTEGER NOT NULL",
-    "day2_run": "id {serial}, run_id TEXT NOT NULL UNIQUE, system TEXT NOT NULL, cadence TEXT NOT NULL,"
-    " at DOUBLE PRECISION NOT NULL",
-    "day2_series": "id {serial}, host TEXT NOT NULL, name TEXT NOT NULL, title TEXT NOT NULL, unit TEXT NOT NULL,"
-    " UNIQUE (host, name)",
-    "day2_result": "run INTEGER NOT NULL, series INTEGER NOT NULL, status SMALLINT NOT NULL, value DOUBLE PRECISION,"
-    " PRIMARY KEY (run, series)",
+    "day2_run": "id {serial}, run_id TEXT NOT NULL, system TEXT NOT NULL, cadence TEXT NOT NULL,"
+    " at DOUBLE PRECISION NOT NULL, UNIQUE (system, run_id)",
+    "day2_series": "id {serial}, system TEXT NOT NULL, host TEXT NOT NULL, name TEXT NOT NULL, title TEXT NOT NULL,"
+    " unit TEXT NOT NULL, UNIQUE (system, host, name)",
+    "day2_result": "run INTEGER NOT NULL, series INTEGER NOT NULL, status SMALLINT NOT NULL,"
+    " counted SMALLINT NOT NULL, value DOUBLE PRECISION, PRIMARY KEY (run, series)",
 }
 
 
 class History:
-    """An open history. All times are POSIX seconds."""
+    """An open history of one system. All times are POSIX seconds. `reads_only` makes and changes nothing."""
 
-    def __init__(self, place: str) -> None:
-        self.place = place
+    def __init__(self, place: str, system: str = "", reads_only: bool = False) -> None:
+        self.place, self.system = place, system
         self._server = is_server(place)
+        self._reads_only = reads_only
         self._failures: tuple[type[BaseException], ...] = (sqlite3.Error, OSError)
         self._connection: Any = self._connect_server() if self._server else self._connect_file()
         try:
@@ -97,20 +100,24 @@ class History:
 
     @property
     def name(self) -> str:
-        """How it is called in messages: a server's password is not shown."""
+        """How it is called in messages: of a server its host and database, and never a password."""
         if not self._server:
             return self.place
-        parts = urlsplit(self.place)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        # What is between the first // and the last @ may be a password, whatever it looks like.
+        return "postgresql://" + self.place.partition("//")[2].rpartition("@")[2].partition("?")[0]
 
     def close(self) -> None:
         self._connection.close()
 
     def _connect_file(self) -> Any:
         try:
+            if self._reads_only:
+                # A history that is not there yet is an empty one.
+                place = self.place if os.path.exists(self.place) else ":memory:"
+                return sqlite3.connect(place, timeout=BUSY_SECONDS, isolation_level=None)
             os.makedirs(os.path.dirname(os.path.abspath(self.place)), mode=0o750, exist_ok=True)
             return sqlite3.connect(self.place, timeout=BUSY_SECONDS, isolation_level=None)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             raise HistoryError(f"{self.name}: {error}") from error
 
     def _connect_server(self) -> Any:
@@ -120,19 +127,41 @@ class History:
             raise HistoryError("psycopg2 is not installed for ansible's Python: pip install psycopg2-binary") from error
         self._failures = (psycopg2.Error,)
         try:
-            connection = psycopg2.connect(self.place, connect_timeout=int(BUSY_SECONDS), application_name="day2.ops")
-        except psycopg2.Error as error:
-            raise HistoryError(f"{self.name}: {str(error).strip().splitlines()[0]}") from error
+            psycopg2.extensions.parse_dsn(self.place)
+        except (psycopg2.Error, ValueError):
+            # libpq's own words would show a part of the address, which may be one of the password.
+            raise HistoryError(
+                f"{self.name}: the address is malformed (in a password, write what is no letter and no digit as %20)"
+            ) from None
+        try:
+            connection = psycopg2.connect(
+                self.place,
+                connect_timeout=int(BUSY_SECONDS),
+                application_name="day2.ops",
+                # Whoever locks it, or goes away in the middle, does not keep a run for ever.
+                options=f"-c lock_timeout={BUSY_SECONDS:.0f}s -c statement_timeout={6 * BUSY_SECONDS:.0f}s",
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=30000,
+            )
+        except (psycopg2.Error, ValueError) as error:
+            said = (str(error).strip().splitlines() or ["no connection"])[0]
+            secret = psycopg2.extensions.parse_dsn(self.place).get("password")
+            raise HistoryError(f"{self.name}: {said.replace(secret, '***') if secret else said}") from None
         connection.autocommit = True
         return connection
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
+        """Whatever is wrong with a history, damaged rows included, is a HistoryError."""
         try:
             yield
         except self._failures as error:
             said = str(error).strip().splitlines() or [type(error).__name__]
             raise HistoryError(f"{self.name}: {said[0]}") from error
+        except (ValueError, LookupError, TypeError, OverflowError) as error:
+            raise HistoryError(f"{self.name}: it is damaged ({type(error).__name__}: {error})") from error
 
     def _run(self, sql: str, values: Sequence[Any] = ()) -> Any:
         cursor = self._connection.cursor()
@@ -149,7 +178,9 @@ class History:
         execute_batch(cursor, sql.replace("?", "%s"), rows, page_size=1000)
 
     def _prepare(self) -> None:
-        if not self._server:
+        if self._reads_only:
+            self._begin_reading()
+        elif not self._server:
             self._run("PRAGMA journal_mode = WAL")
             self._run("PRAGMA synchronous = NORMAL")
             self._run("PRAGMA temp_store = MEMORY")
@@ -171,12 +202,22 @@ class History:
             if self._version() == 0:
                 self._run("INSERT INTO day2_history (version) VALUES (?)", (VERSION,))
 
+    def _begin_reading(self) -> None:
+        """Check mode: nothing is made. Tables that are not there yet are empty ones of this connection alone."""
+        if self._version() > 0:
+            return
+        for name, columns in _TABLES.items():
+            serial = "SERIAL PRIMARY KEY" if self._server else "INTEGER PRIMARY KEY"
+            self._run(f"CREATE TEMPORARY TABLE {name} ({columns.format(serial=serial)})")
+        self._run("INSERT INTO day2_history (version) VALUES (?)", (VERSION,))
+
     def _version(self) -> int:
         """0: there are no tables yet. Asked so that whoever may only write rows need not be allowed to make tables."""
         known = (
             "SELECT to_regclass('day2_history')"
             if self._server
-            else "SELECT max(name) FROM sqlite_master WHERE name = 'day2_history'"
+            else "SELECT max(name) FROM (SELECT name FROM sqlite_master UNION SELECT name FROM sqlite_temp_master)"
+            " WHERE name = 'day2_history'"
         )
         if self._run(known).fetchone()[0] is None:
             return 0
@@ -194,33 +235,47 @@ class History:
                 self._run("ROLLBACK")
             raise
 
-    def record(self, run_id: str, system: str, cadence: str, at: float, rows: Sequence[Row]) -> None:
+    def record(self, run_id: str, cadence: str, at: float, rows: Sequence[Row]) -> None:
         """Add a run, all of it or nothing. The parts of a sliced run have one id and are one run."""
         with self._guarded(), self._transaction():
             self._run(
                 "INSERT INTO day2_run (run_id, system, cadence, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (run_id, system, cadence, at),
+                (run_id, self.system, cadence, at),
             )
-            (run,) = self._run("SELECT id FROM day2_run WHERE run_id = ?", (run_id,)).fetchone()
+            (run,) = self._run(
+                "SELECT id FROM day2_run WHERE system = ? AND run_id = ?", (self.system, run_id)
+            ).fetchone()
             known = {key: (one.title, one.unit) for key, one in self._series().items()}
             self._run_many(
-                "INSERT INTO day2_series (host, name, title, unit) VALUES (?, ?, ?, ?) ON CONFLICT (host, name)"
-                " DO UPDATE SET title = excluded.title, unit = excluded.unit",
+                "INSERT INTO day2_series (system, host, name, title, unit) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (system, host, name) DO UPDATE SET title = excluded.title, unit = excluded.unit",
                 [
-                    (row.host, row.check, row.title, row.unit or "")
+                    (self.system, row.host, row.check, row.title, row.unit or "")
                     for row in rows
                     if known.get((row.host, row.check)) != (row.title, row.unit)
                 ],
             )
             series = self._series()
             self._run_many(
-                "INSERT INTO day2_result (run, series, status, value) VALUES (?, ?, ?, ?) ON CONFLICT (run, series)"
-                " DO UPDATE SET status = excluded.status, value = excluded.value",
-                [(run, series[row.host, row.check].id, _CODES[row.status], row.value) for row in rows],
+                "INSERT INTO day2_result (run, series, status, counted, value) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (run, series) DO UPDATE"
+                " SET status = excluded.status, counted = excluded.counted, value = excluded.value",
+                [
+                    (
+                        run,
+                        series[row.host, row.check].id,
+                        _CODES[row.status],
+                        _CODES[row.counted or row.status],
+                        row.value,
+                    )
+                    for row in rows
+                ],
             )
 
     def _series(self) -> dict[Key, Series]:
-        rows = self._run("SELECT id, host, name, title, unit FROM day2_series").fetchall()
+        rows = self._run(
+            "SELECT id, host, name, title, unit FROM day2_series WHERE system = ?", (self.system,)
+        ).fetchall()
         return {(host, name): Series(number, title, unit or None) for number, host, name, title, unit in rows}
 
     def series(self) -> dict[Key, Series]:
@@ -240,38 +295,42 @@ class History:
         with self._guarded():
             self._want(series)
             cursor = self._run(
-                "SELECT r.series, n.at, r.status, r.value"
+                "SELECT r.series, n.at, r.status, r.value, r.counted"
                 " FROM day2_run n JOIN day2_result r ON r.run = n.id JOIN day2_wanted w ON w.series = r.series"
                 " WHERE n.at > ? AND n.at <= ? ORDER BY n.at",
                 (since, until),
             )
-            for number, at, status, value in cursor:
-                found.setdefault(number, []).append(Point(at, _STATUSES[status], value))
+            for number, at, status, value, counted in cursor:
+                known = None if value is None else float(value)
+                found.setdefault(number, []).append(Point(float(at), _STATUSES[status], known, _STATUSES[counted]))
         return found
 
     def counts(self, series: Sequence[Series], since: float, until: float) -> dict[int, dict[Status, int]]:
-        """How often these series had which status, by id."""
+        """How often these series counted as which status, by id."""
         found: dict[int, dict[Status, int]] = {}
         with self._guarded():
             self._want(series)
             rows = self._run(
-                "SELECT r.series, r.status, count(*)"
+                "SELECT r.series, r.counted, count(*)"
                 " FROM day2_run n JOIN day2_result r ON r.run = n.id JOIN day2_wanted w ON w.series = r.series"
-                " WHERE n.at > ? AND n.at <= ? GROUP BY r.series, r.status",
+                " WHERE n.at > ? AND n.at <= ? GROUP BY r.series, r.counted",
                 (since, until),
             ).fetchall()
-        for number, status, times in rows:
-            found.setdefault(number, {})[_STATUSES[status]] = times
+            for number, status, times in rows:
+                found.setdefault(number, {})[_STATUSES[status]] = times
         return found
 
     def newest(self) -> float | None:
         """When the last run was; None before the first one."""
         with self._guarded():
-            (at,) = self._run("SELECT max(at) FROM day2_run").fetchone()
+            (at,) = self._run("SELECT max(at) FROM day2_run WHERE system = ?", (self.system,)).fetchone()
             return None if at is None else float(at)
 
     def prune(self, before: float) -> None:
         """Forget what is older."""
         with self._guarded(), self._transaction():
-            self._run("DELETE FROM day2_result WHERE run IN (SELECT id FROM day2_run WHERE at < ?)", (before,))
-            self._run("DELETE FROM day2_run WHERE at < ?", (before,))
+            self._run(
+                "DELETE FROM day2_result WHERE run IN (SELECT id FROM day2_run WHERE system = ? AND at < ?)",
+                (self.system, before),
+            )
+            self._run("DELETE FROM day2_run WHERE system = ? AND at < ?", (self.system, before))

@@ -102,7 +102,7 @@ def of_values(view: View, series: Mapping[str, Series], points: Mapping[str, Seq
     for check, found in points.items():
         known = series.get(check)
         title, unit = (known.title, known.unit) if known is not None else (check, None)
-        findings += sum(point.status in _BAD for point in found)
+        findings += sum(point.counted in _BAD for point in found)
         numbers = [(point.at, point.value) for point in found if point.value is not None]
         if numbers:
             told = _told(numbers, unit)

@@ -31,6 +31,15 @@ def delivered(outcome: object) -> bool:
     return 200 <= status < 300 if isinstance(status, int) else "result" in outcome
 
 
+# What is wrong with this one message: another try, or another message, fares differently.
+_REFUSED = (400, 413, 422)
+
+
+def refused(outcome: object) -> bool:
+    """The receiver will never take this message; the channel itself works."""
+    return isinstance(outcome, Mapping) and outcome.get("status") in _REFUSED
+
+
 def failed(outcome: object, secrets: Sequence[str] = ()) -> str:
     """From what uri or mail returned, or from what made the task fail."""
     if not isinstance(outcome, Mapping):

@@ -57,6 +57,9 @@ class Seen:
     def gone(self, host: str, check: str, cadence: str | None) -> str | None:
         """How a finding of an earlier run ended: in words, or None where this run does not know."""
         status, message = self.answers.get((host, check), ("", ""))
+        if status and cadence != self.cadence:
+            # Another checklist asks its own question under this name.
+            return None
         if status:
             # A skipped check has not looked: the finding may still be there.
             return message or "is fine" if status == Status.OK.value else None
@@ -98,10 +101,11 @@ def read(document: object) -> Seen:
             seen.looked.add(name)
         for row in rows:
             status, check = plain(row.get("status") or ""), plain(row.get("id") or "")
-            seen.answers[name, check] = status, plain(row.get("message") or "")
+            # Rows come worst first: of two with one name the worse is told.
+            seen.answers.setdefault((name, check), (status, plain(row.get("message") or "")))
             if status in _FOUND:
-                finding = _finding(system, name, check, row)
-                seen.findings[finding.key] = finding
+                finding = _finding(system, name, check, row, seen.cadence)
+                seen.findings.setdefault(finding.key, finding)
     return seen
 
 
@@ -110,9 +114,11 @@ def _mappings(entries: object) -> Iterator[Mapping[str, Any]]:
         yield from (entry for entry in entries if isinstance(entry, Mapping))
 
 
-def _finding(system: str, host: str, check: str, row: Mapping[str, Any]) -> Finding:
+def _finding(system: str, host: str, check: str, row: Mapping[str, Any], cadence: str | None) -> Finding:
+    # That a checklist did not run is told of each checklist; what a check finds has one key in all of them.
+    named = (cadence or "", check) if row.get("probe") == "checklist" else (check,)
     return Finding(
-        key=dedup_key(system, host, check),
+        key=dedup_key(system, host, *named),
         severity=plain(row["status"]),
         title=plain(row.get("title") or check),
         message=plain(row.get("message") or ""),

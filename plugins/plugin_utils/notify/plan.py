@@ -71,23 +71,29 @@ class Plan:
 class _Planner:
     """One run's look at the state, which it owns."""
 
-    def __init__(self, state: State, settings: Settings, now: datetime) -> None:
+    def __init__(self, state: State, channels: Sequence[Channel], settings: Settings, now: datetime) -> None:
         self.state = copy.deepcopy(state)
         self.settings = settings
         self.now = now
         self.moment = rfc3339(now)
         self.notes: list[str] = []
         self.crowded: dict[str, int] = {}
+        kinds = {channel.name: channel.kind for channel in channels}
         for name, box in self.state.channels.items():
-            self._tidy(name, box)
+            self._tidy(name, box, kinds.get(name))
 
     def _age(self, moment: str | None) -> timedelta:
         """How long ago; a time in the future, after the clock was set back, counts as long ago."""
         then = parse_time(moment) if moment else None
         return self.now - then if then and then <= self.now else timedelta.max
 
-    def _tidy(self, name: str, box: Box) -> None:
+    def _tidy(self, name: str, box: Box, kind: str | None) -> None:
         for message in list(box.waiting):
+            if kind is not None and message.kind != kind:
+                # The channel is another one now, and cannot send what was written for the one before.
+                self._drop(box, message)
+                self.notes.append(f"{name}: gave up '{message.subject}', which was written for {message.kind}")
+                continue
             if message.claimed and self._age(message.claimed) <= CLAIM:
                 continue
             message.claimed = None
@@ -102,6 +108,9 @@ class _Planner:
         for key in message.keys:
             # Nobody was told: what is still bad is new again.
             box.known.pop(key, None)
+        for key, known in message.over.items():
+            # Nobody was told that it is over: it will be, by the next run that finds it so.
+            box.known.setdefault(key, known)
 
     def report(self, channel: Channel, seen: Seen) -> None:
         """What this run changes for a channel, as messages in its box."""
@@ -144,6 +153,10 @@ class _Planner:
         if finding.acknowledged:
             if known is not None:
                 known.quiet = True
+            # Nobody needs to be woken for it any more.
+            for message in [each for each in box.waiting if each.claimed is None and each.action == TRIGGER]:
+                if channel.tells_events and message.dedup_key == key:
+                    self._drop(box, message)
             return
         worse = known is not None and rank(finding.severity) < rank(known.severity)
         if known is None or known.quiet or worse:
@@ -178,15 +191,17 @@ class _Planner:
         for key, known, how in changes.resolved:
             subject = words.subject(self.settings.words, f"RESOLVED: {known.host}: {known.title}")
             self._queue(box, channel, RESOLVE, known.severity, key, subject, how, payloads.resolve(key))
+            for message in [each for each in box.waiting if each.dedup_key == key and each.action == RESOLVE]:
+                message.over[key] = known
 
     def announce(self, channel: Channel, system: str, said: Announcement) -> None:
         box = self.state.box(channel.name)
         key = dedup_key(system, said.key or hashlib.sha256(said.title.encode("utf-8")).hexdigest()[:16])
         known = box.known.get(key)
         if said.action == RESOLVE:
-            if known is None:
+            if known is None and said.key:
                 return
-            del box.known[key]
+            box.known.pop(key, None)
         elif not self._announces(channel, known, said):
             return
         head = (
@@ -287,7 +302,7 @@ def _shown(message: Message, payload: dict[str, Any]) -> dict[str, Any]:
 
 def plan_report(state: State, channels: Sequence[Channel], seen: Seen, settings: Settings, now: datetime) -> Plan:
     """After a checklist: what is new, reminded of, or over."""
-    planner = _Planner(state, settings, now)
+    planner = _Planner(state, channels, settings, now)
     for channel in channels:
         planner.report(channel, seen)
     return Plan(planner.state, planner.outgoing(channels), planner.notes)
@@ -297,20 +312,23 @@ def plan_announcement(
     state: State, channels: Sequence[Channel], system: str, said: Announcement, settings: Settings, now: datetime
 ) -> Plan:
     """One message of another role's, beside whatever waits."""
-    planner = _Planner(state, settings, now)
+    planner = _Planner(state, channels, settings, now)
     for channel in channels:
         planner.announce(channel, system, said)
     return Plan(planner.state, planner.outgoing(channels), planner.notes)
 
 
-def record(state: State, channel: str, message_id: str, delivered: bool) -> State:
-    """The state after one message was delivered, or was not: then the channel is left alone until the next run."""
+def record(state: State, channel: str, message_id: str, delivered: bool, refused: bool = False) -> State:
+    """The state after one message was delivered, or was not: then the channel is left alone until the next run.
+
+    A message that is refused for what it is goes too: it would stand in the way of all that come after it.
+    """
     state = copy.deepcopy(state)
     box = state.box(channel)
     message = next((each for each in box.waiting if each.id == message_id), None)
     if message is None:
         return state
-    if delivered:
+    if delivered or refused:
         box.waiting.remove(message)
         return state
     claim, message.attempts = message.claimed, message.attempts + 1

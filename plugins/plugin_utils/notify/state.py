@@ -38,8 +38,9 @@ class Known:
 class Message:
     """What goes to one channel. It stays here until it is delivered or given up.
 
-    `keys` are the findings that it tells as new: when it is given up they are new again. `claimed` is when a run
-    took it to deliver it: another run at the same time leaves it alone.
+    `keys` are the findings that it tells as new: when it is given up they are new again. `over` are those that it tells
+    as resolved: given up, they are known again. `claimed` is when a run took it to deliver it: another run at the same
+    time leaves it alone.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Message:
     keys: list[str] = field(default_factory=list)
     attempts: int = 0
     claimed: str | None = None
+    over: dict[str, Known] = field(default_factory=dict)
 
 
 @dataclass
@@ -102,6 +104,8 @@ _MESSAGE_TEXTS = ("id", "channel", "kind", "action", "severity", "dedup_key", "s
 
 def _known(entry: Mapping[str, Any]) -> Known:
     _expect(entry, _KNOWN_TEXTS, str)
+    _expect(entry, ("cadence",), (str, type(None)))
+    _expect({"quiet": False, **entry}, ("quiet",), bool)
     return Known(**entry)
 
 
@@ -110,10 +114,12 @@ def _message(entry: Mapping[str, Any]) -> Message:
     _expect(entry, ("payload",), dict)
     _expect(entry, ("keys",), list)
     _expect(entry, ("attempts",), int)
-    return Message(**entry)
+    _expect(entry, ("claimed",), (str, type(None)))
+    over = entry.get("over") or {}
+    return Message(**{**entry, "over": {str(key): _known(each) for key, each in over.items()}})
 
 
-def _expect(entry: Mapping[str, Any], names: tuple[str, ...], kind: type) -> None:
+def _expect(entry: Mapping[str, Any], names: tuple[str, ...], kind: type | tuple[type, ...]) -> None:
     for name in names:
         if not isinstance(entry[name], kind):
             raise TypeError(name)

@@ -181,13 +181,18 @@ def build(
     now: datetime,
     acknowledged: Acknowledged | None = None,
     remember: Remember | None = None,
+    failed_steps: Mapping[str, str] | None = None,
 ) -> Report:
     """The report of pairs of a host and its value; None is a host where no checklist ran.
 
-    `acknowledged` has the entries of each host.
+    `acknowledged` has the entries of each host, `failed_steps` what went wrong with the steps of one.
     """
-    hosts = [read_host(name, value, now) for name, value in values]
+    hosts = [read_host(name, value, now, run.cadence) for name, value in values]
     started = _started(hosts, now, run.began)
+    for place, host in enumerate(hosts):
+        if host.host in (failed_steps or {}):
+            told = _synthetic("steps", Status.CRITICAL, one_line(plain((failed_steps or {})[host.host])), now)
+            hosts[place] = HostReport(host.host, [*host.results, told], host.duration, host.reachable, host.refused)
     hosts, notes = remember(hosts) if remember is not None else (hosts, [])
     for place, host in enumerate(hosts):
         entries = (acknowledged or {}).get(host.host, ())
@@ -197,8 +202,9 @@ def build(
     return Report(run, hosts, started, now, notes=notes)
 
 
-def read_host(name: str, value: object, now: datetime) -> HostReport:
-    host = plain(name)
+def read_host(name: str, value: object, now: datetime, cadence: str | None = None) -> HostReport:
+    """A host by what it registered. `cadence` only tells a person where checks are looked for."""
+    host, hint = plain(name), f" (day2_{cadence}_checks)" if cadence else ""
     if not isinstance(value, Mapping) or value.get("skipped"):
         return _without_checklist(host, Status.UNKNOWN, "no checklist ran on this host", now)
     if value.get("unreachable"):
@@ -208,8 +214,13 @@ def read_host(name: str, value: object, now: datetime) -> HostReport:
         message = one_line(plain(value.get("msg") or "")) or "the checklist failed and did not say why"
         said = [line for line in plain(value.get("module_stderr") or "").split("\n") if line.strip()]
         if said:
-            # The module could not even start; what the host's shell or Python said is the cause.
-            message += f" ({one_line(said[-1])})"
+            # The module could not even start; what the host's shell or Python said first is the cause.
+            if said[0].startswith("Traceback"):
+                message = f"the checklist ended by itself: {one_line(said[-1])}"
+            else:
+                message = f"Python on this host does not work: {one_line(said[0])}"
+                message += f" … {one_line(said[-1])}" if len(said) > 1 else ""
+                message += " (ansible_python_interpreter says which one is used)"
         return _without_checklist(host, Status.UNKNOWN, message, now, refused=message)
     rows = value.get("results")
     if not isinstance(rows, (list, tuple)):
@@ -217,7 +228,7 @@ def read_host(name: str, value: object, now: datetime) -> HostReport:
     rows = _of_loop(rows)
     if not rows:
         # A misspelt variable looks like this; nobody looked at the host, so it is not fine.
-        return _without_checklist(host, Status.UNKNOWN, "no check is defined for this host", now)
+        return _without_checklist(host, Status.UNKNOWN, f"no check is defined for this host{hint}", now)
     return HostReport(host, [read_row(row, now) for row in rows], duration=_seconds(value.get("duration")))
 
 
@@ -240,6 +251,7 @@ def _synthetic(check: str, status: Status, message: str, now: datetime) -> Resul
     title, probe = {
         "reachable": ("Connection", "connection"),
         "checklist": ("Checklist", "checklist"),
+        "steps": ("Steps", "steps"),
     }[check]
     return Result(check, title, probe, status, None, None, message, None, None, [], [], rfc3339(now), 0.0)
 

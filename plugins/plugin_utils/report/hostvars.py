@@ -40,8 +40,20 @@ class Hosts:
 
     def systems(self) -> str:
         """The systems that the hosts belong to, in the order in which they come."""
-        named = (self._raw(host).get("day2_system") for host in self.names)
-        return ", ".join(dict.fromkeys(str(name) for name in named if name))
+        named = {host: self._raw(host).get("day2_system") for host in self.names}
+        names = (self._plain(host, "day2_system", name) for host, name in named.items() if name)
+        return ", ".join(dict.fromkeys(str(name) for name in names if name))
+
+    def check_shared(self, variable: str) -> None:
+        """Refuse a variable that hosts of one run have differently: a run has one."""
+        found = {host: str(self._raw(host).get(variable) or "") for host in self.names}
+        first = next(iter(found), "")
+        other = next((host for host, value in found.items() if value != found[first]), None)
+        if other is not None:
+            raise VariableError(
+                f"{variable} is not the same for {first} and {other}, and a run has one for all its hosts:"
+                " set it in group_vars/all, or run each system by itself (day2_hosts)"
+            )
 
     def read(self, variable: str, parse: Callable[[Any], list[Entry]]) -> dict[str, list[Entry]]:
         """Each host's entries of one variable; hosts without any are left out."""

@@ -57,7 +57,7 @@ def find(places: Sequence[Path], run_id: str) -> list[Part]:
     """
     parts: dict[Path, Part] = {}
     for place in places:
-        for path in _files(place):
+        for path in _files(place, run_id):
             part = read(path)
             if part.document["run_id"] == run_id and not part.joined:
                 parts[path.resolve()] = part
@@ -66,14 +66,22 @@ def find(places: Sequence[Path], run_id: str) -> list[Part]:
     return sorted(parts.values(), key=lambda part: (part.finished, str(part.path)))
 
 
-def _files(place: Path) -> Iterator[Path]:
+def _files(place: Path, run_id: str) -> Iterator[Path]:
+    """A report that is named, or those below a directory whose own directory is named as this run's are.
+
+    What another run left there, whole or not, or a part that is still being written, is not looked at.
+    """
     if place.is_file():
         yield place
         return
     if not place.is_dir():
         raise MergeError(f"{place} is neither a report nor a directory of reports")
-    for pattern in (_FILE, f"*/{_FILE}", f"*/*/{_FILE}"):
-        yield from sorted(path for path in place.glob(pattern) if path.is_file())
+    if (place / _FILE).is_file():
+        yield place / _FILE
+    for folder in sorted(place.glob("*")) + sorted(place.glob("*/*")):
+        named = folder.name == run_id or folder.name.startswith(f"{run_id}.")
+        if named and not folder.is_symlink() and (folder / _FILE).is_file():
+            yield folder / _FILE
 
 
 def read(path: Path) -> Part:

@@ -89,8 +89,11 @@ class _Printer:
                 # Known: not in an alarming colour, and who knows it comes first.
                 status = self.paint(pad(row.status.value, _WORD), Status.SKIPPED)
                 message = one_line(f"{words(row.acknowledged)} · {row.message}")
+            # The name by which a finding is acknowledged.
+            name = f"  [{one_line(row.id)}]" if row.alarming else ""
             if self.width and self.width - before >= _LEAST_MESSAGE:
-                message = shorten(message, self.width - before)
+                message = shorten(message, self.width - before - columns(name))
+            message += name
             cells = [status, pad(ref, ref_width), pad(title, title_width), message]
             yield ("  " + "  ".join(cell for cell in cells if cell)).rstrip()
 

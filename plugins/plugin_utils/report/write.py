@@ -55,11 +55,8 @@ def write(report: Report, directory: Path, again: bool = False) -> dict[str, str
     final = directory / place
     try:
         directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
-        if final.exists() and not again:
-            raise ReportError(
-                f"there is a report of run {place} in {directory} already: leave run_id out, choose another,"
-                " or name the parts of a run that is sliced (part)"
-            )
+        if not again:
+            check_free(directory, report.run)
         _remove_abandoned(directory)
         partial = directory / f"{_PARTIAL}{place}-{secrets.token_hex(4)}"
         partial.mkdir()
@@ -79,6 +76,15 @@ def write(report: Report, directory: Path, again: bool = False) -> dict[str, str
             "Set day2_report_dir to a directory that the user running ansible on the controller can write."
         ) from error
     return paths(directory, report.run)
+
+
+def check_free(directory: Path, run: Run) -> None:
+    """ReportError where a run of this name has its report already."""
+    if (directory / run.place).exists():
+        raise ReportError(
+            f"there is a report of run {run.place} in {directory} already: leave day2_run_id (run_id) out, choose"
+            " another, or name the parts of a run that is sliced with day2_run_part (part)"
+        )
 
 
 def _discard(path: Path) -> None:

@@ -28,7 +28,7 @@ def row(status: Status, warning: str | None = "> 80%") -> Result:
 
 def past(*statuses: Status) -> list[Point]:
     """A run a minute, the last of them a minute ago."""
-    return [Point(NOW - MINUTE * (len(statuses) - place), status, 1.0) for place, status in enumerate(statuses)]
+    return [Point(NOW - MINUTE * (len(statuses) - place), status, 1.0, status) for place, status in enumerate(statuses)]
 
 
 def expected(statuses: tuple[Status, ...], now: Status, runs: int) -> Status:

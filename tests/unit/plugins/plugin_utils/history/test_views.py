@@ -29,7 +29,7 @@ SERIES = {"disk": Series(1, "Root <disk>", "%"), "api": Series(2, "API", "ms")}
 
 
 def days(*values: float | None, status: Status = Status.OK) -> list[Point]:
-    return [Point(NOW - DAY * (len(values) - 1 - place), status, value) for place, value in enumerate(values)]
+    return [Point(NOW - DAY * (len(values) - 1 - place), status, value, status) for place, value in enumerate(values)]
 
 
 def test_values_are_told_and_drawn() -> None:

@@ -131,9 +131,9 @@ def test_nobody_looked_resolves_nothing() -> None:
     assert brief(life.run(skipped)) == [("pager", "resolve", "shop/a/reachable")]
     assert life.run({"a": [row("other", "ok")]}, cadence="weekly") == [], "a weekly run does not ask for it"
     refused = {"a": [{**row("checklist", "unknown"), "probe": "checklist"}]}
-    assert brief(life.run(refused)) == [("pager", "trigger", "shop/a/checklist")]
+    assert brief(life.run(refused)) == [("pager", "trigger", "shop/a/daily/checklist")]
     assert sorted(brief(life.run({"a": [row("other", "ok")]}))) == [
-        ("pager", "resolve", "shop/a/checklist"), ("pager", "resolve", "shop/a/disk"),
+        ("pager", "resolve", "shop/a/daily/checklist"), ("pager", "resolve", "shop/a/disk"),
     ], "the check was taken away"  # fmt: skip
 
 
@@ -307,3 +307,64 @@ def test_a_report_with_odd_entries_is_read() -> None:
 def test_no_state(document: Any) -> None:
     with pytest.raises(state.StateError):
         state.from_dict(document)
+
+
+def test_a_checklist_that_did_not_run_is_told_by_cadence() -> None:
+    life = Life(PAGER)
+    refused = {"a": [{**row("checklist", "unknown"), "probe": "checklist"}]}
+    assert brief(life.run(refused, cadence="monthly")) == [("pager", "trigger", "shop/a/monthly/checklist")]
+    assert brief(life.run(refused, cadence="quarterly")) == [("pager", "trigger", "shop/a/quarterly/checklist")]
+    fine = {"a": [row("disk", "ok")]}
+    assert brief(life.run(fine, cadence="quarterly")) == [("pager", "resolve", "shop/a/quarterly/checklist")]
+
+
+def test_another_cadence_resolves_nothing() -> None:
+    life = Life(PAGER)
+    life.run(DISK_BAD)
+    fine = {"a": [row("disk", "ok")]}
+    assert life.run(fine, cadence="weekly") == []
+    assert brief(life.run(fine)) == [("pager", "resolve", "shop/a/disk")]
+
+
+def test_of_two_rows_of_one_name_the_worse_is_told() -> None:
+    (sent,) = Life(PAGER).run({"a": [row("cpu", "critical"), row("cpu", "unknown")]})
+    assert sent["severity"] == "critical"
+
+
+def test_a_message_that_is_refused_for_what_it_is_stands_in_nobodys_way() -> None:
+    life = Life(PAGER)
+    life.broken = {"pager"}
+    (sent,) = life.run(DISK_BAD)
+    after = plan.record(life.state, "pager", sent["id"], delivered=False, refused=True)
+    assert len(life.state.box("pager").waiting) == 1 and after.box("pager").waiting == []
+
+
+def test_a_channel_that_became_another_one_starts_anew() -> None:
+    life = Life(CHAT)
+    life.broken = {"chat"}
+    life.run(DISK_BAD)
+    life.channels, life.broken = parse([{**MAIL, "name": "chat"}]), set()
+    (sent,) = life.run(DISK_BAD)
+    assert sent["kind"] == "mail" and "Disk" in sent["payload"]["body"]
+    assert "which was written for slack" in "".join(life.notes)
+
+
+def test_a_resolve_that_was_given_up_is_told_by_the_next_run() -> None:
+    life = Life(PAGER, spool_attempts=1)
+    life.run(DISK_BAD)
+    life.broken = {"pager"}
+    fine = {"a": [row("disk", "ok")]}
+    assert brief(life.run(fine)) == [("pager", "resolve", "shop/a/disk")]
+    life.broken = set()
+    assert brief(life.run(fine)) == [("pager", "resolve", "shop/a/disk")]
+    assert life.run(fine) == []
+
+
+def test_an_undelivered_page_of_what_is_acknowledged_since_is_not_sent() -> None:
+    life = Life(PAGER)
+    life.broken = {"pager"}
+    life.run(DISK_BAD)
+    life.broken = set()
+    known = {"owner": "A. Owner", "reason": "known", "until": "2199-01-01"}
+    assert life.run({"a": [row("disk", acknowledged=known)]}) == []
+    assert brief(life.run(DISK_BAD)) == [("pager", "trigger", "shop/a/disk")]

@@ -83,6 +83,15 @@ def test_other_runs_are_left_alone_and_files_are_taken(tmp_path: Path) -> None:
     assert [host.host for host in merge(both, "never").hosts] == ["one", "two"]
 
 
+def test_what_is_no_part_is_not_looked_at(tmp_path: Path) -> None:
+    part(tmp_path, "1", {"a": sample_run.checklist(["ok"])})
+    for name, content in ((".partial-night.2-77", "{"), ("older", "{"), ("night.old-schema", None)):
+        (tmp_path / name).mkdir()
+        if content:
+            (tmp_path / name / "report.json").write_text(content)
+    assert [host.host for host in merge(find([tmp_path], "night"), "never").hosts] == ["a"]
+
+
 def test_what_cannot_be_joined_is_named(tmp_path: Path) -> None:
     part(tmp_path, "1", {"a": sample_run.checklist(["ok"])})
     part(tmp_path, "2", {"b": sample_run.checklist(["ok"])}, 1, title="Weekly")

@@ -182,7 +182,7 @@ def test_messages_are_cut_to_a_terminals_width_and_never_elsewhere() -> None:
     value["results"][0]["message"] = "much to say " * 40
     made = report({"a": value})
     row = next(line for line in terminal.render(made, "x", width=100).splitlines() if line.startswith("  CRITICAL"))
-    assert len(row) <= 100 and row.endswith("…")
+    assert len(row) <= 100 and row.endswith("…  [engine-unit]")
     assert ("much to say " * 40).strip() in terminal.render(made, "x")
 
 
