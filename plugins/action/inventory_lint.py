@@ -34,6 +34,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             {cadence: self._joined(f"day2_{cadence}_checks", variables) for cadence in cadences},
             {cadence: self._joined(f"day2_{cadence}_views", variables) for cadence in cadences},
             self._value("day2_acknowledged", variables),
+            self._value("notify_channels", variables),
+            variables,
         )
         result.update(changed=False, checks=found.checks, views=found.views, problems=found.problems)
         if found.problems:
@@ -50,9 +52,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         entries: list[Any] = []
         for each in sorted(variable for variable in variables if pattern.fullmatch(variable)):
             value = self._value(each, variables)
-            if value is not None and not isinstance(value, (list, tuple)):
-                raise AnsibleActionFail(f"{each} is not a list")
-            entries += value or []
+            # One entry may stand without a list, as the playbooks take it.
+            entries += value if isinstance(value, (list, tuple)) else [value] if value else []
         return entries
 
     def _value(self, name: str, variables: dict[str, Any]) -> Any:

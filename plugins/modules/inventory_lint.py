@@ -12,7 +12,8 @@ version_added: 0.2.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - Reads the variables of a host that its checklists would use, without asking the host, and fails with all that is
-    wrong with them - malformed checks, views of checks that are not there, malformed acknowledgements.
+    wrong with them - malformed checks, views and acknowledgements of checks that are not there, malformed channels of
+    notifications, variables whose names look like those of a checklist and are none, one id for two questions.
   - Names checks that ask the same and contradict each other - one value that is a warning in one of them and critical
     in the other.
 options:

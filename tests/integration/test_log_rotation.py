@@ -108,6 +108,25 @@ def test_a_range_reaches_back_into_rotated_files(tmp_path: Path, packing: str, n
     assert results["day"]["evidence"][-1] == log.read_text().splitlines()[-1]
 
 
+@pytest.mark.parametrize("packing", [name for name in PACKERS if name])
+def test_a_compressed_file_may_be_named_itself(tmp_path: Path, packing: str) -> None:
+    rotate(tmp_path, (f"app.log.1{packing}", lines(30 * HOUR, 2 * HOUR)))
+    path = str(tmp_path / f"app.log.1{packing}")
+    found = answers(
+        {"id": "all", "path": path, "pattern": "ERROR"},
+        {"id": "part", "path": path, "pattern": "ERROR", "since": "12h"},
+        {"id": "none", "path": path, "pattern": "ERROR", "since": "1h"}, {"id": "last", "path": path, "last_lines": 5},
+    )  # fmt: skip
+    assert (found["all"]["value"], found["part"]["value"], found["none"]["value"]) == (28 * 60, 10 * 60, 0)
+    assert found["last"]["status"] == "unknown" and "is compressed" in found["last"]["message"]
+
+
+def test_dates_that_cannot_be_told_apart_say_so(tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_text("05/11/2026 10:00:01 ERROR x\n")
+    result = answer(path=str(tmp_path / "app.log"), pattern="ERROR", since="1h")
+    assert result["status"] == "unknown" and "05/11/2026 begins with the day or with the month" in result["message"]
+
+
 def test_a_log_that_is_younger_than_the_range_says_so(tmp_path: Path) -> None:
     log = rotate(tmp_path, ("app.log", lines(2 * HOUR, 0)))
     result = answer(path=str(log), since="24h")

@@ -18,6 +18,7 @@ from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error, 
 from ansible_collections.day2.ops.plugins.module_utils.logs.files import LogFile, earlier_files
 from ansible_collections.day2.ops.plugins.module_utils.logs.place import count_lines, start_of_last_lines, start_of_time
 from ansible_collections.day2.ops.plugins.module_utils.logs.scan import KEEP, Search, scan
+from ansible_collections.day2.ops.plugins.module_utils.logs.timestamps import ambiguous_date
 from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progress
 
 if TYPE_CHECKING:
@@ -134,10 +135,15 @@ class Reading:
         return indexes, searches
 
 
+# No line begins so far behind.
+_BEYOND = 1 << 62
+_HEAD = 65536
+
+
 def read_file(path: str, checks: Sequence[Check], progress: Progress) -> Reading:
     """Read a log, and what was rotated away of it as far as the checks reach back."""
     reading = Reading(path, checks)
-    opened = [LogFile(path)]
+    opened = [LogFile(path, packed=True)]
     try:
         _find_starts(reading, opened[0], progress)
         opened += _reach_back(reading, opened[0])
@@ -159,12 +165,44 @@ def _find_starts(reading: Reading, file: LogFile, progress: Progress) -> None:
         window = question.window
         if window.start != 0:
             continue
+        if file.size is None and window.last_lines is not None:
+            window.start = None
+            # It would have to be unpacked twice.
+            window.trouble = Undetermined(f"{file.path} is compressed: 'last_lines' is for the log that is written to")
+            continue
         with file.reading():
-            if window.last_lines is not None:
-                window.start = start_of_last_lines(file.stream, size, window.last_lines)
-            if window.since is not None:
-                place = start_of_time(file.stream, size, reading.now - window.since, reading.now)
-                window.start = None if place is None else max(window.start or 0, place)
+            if file.size is None:
+                window.start = _start_in_packed(file, window, reading.now)
+            else:
+                if window.last_lines is not None:
+                    window.start = start_of_last_lines(file.stream, size, window.last_lines)
+                if window.since is not None:
+                    place = start_of_time(file.stream, size, reading.now - window.since, reading.now)
+                    window.start = None if place is None else max(window.start or 0, place)
+            if window.start is None:
+                window.trouble = _undated(file)
+
+
+def _start_in_packed(file: LogFile, window: Window, now: float) -> int | None:
+    if window.since is None:
+        return 0
+    file.look(now)
+    if file.head is None:
+        return None
+    start = file.start(now - window.since, now)
+    return _BEYOND if start is None else start
+
+
+def _undated(file: LogFile) -> Undetermined:
+    """Why the lines of a file cannot be dated."""
+    with file.reading():
+        dates = [ambiguous_date(line) for line in file.rewind().read(_HEAD).split(b"\n")]
+    date = next((date for date in dates if date is not None), None)
+    if date is None:
+        return Undetermined(f"{file.path}: no line shows a time that can be read, 'since' cannot be answered")
+    return Undetermined(
+        f"{file.path}: whether {date} begins with the day or with the month cannot be told, 'since' cannot be answered"
+    )
 
 
 def _reach_back(reading: Reading, current: LogFile) -> list[LogFile]:

@@ -117,6 +117,7 @@ _AT_START: tuple[tuple[re.Pattern[bytes], _Reader], ...] = (
     (re.compile(rb"[IWEFD](\d\d)(\d\d) " + _CLOCK + rb"\b"), _yearless),
     (re.compile(rb"\[?" + _EPOCH), _epoch),
 )
+_AMBIGUOUS = re.compile(rb"(?<![\d./-])\d{1,2}([/-])\d{1,2}\1(?:\d{4}|\d\d)\b")
 _WITHIN: tuple[tuple[re.Pattern[bytes], _Reader], ...] = (
     (re.compile(rb"(?<!\d)(\d{4})([-/.])(\d\d)\2(\d\d)[T _]" + _CLOCK + _ZONE), _iso),
     (re.compile(rb"(?<!\d)(\d{1,2})[ /-]" + _MONTH + rb"[ /-](\d{4})[ :T]" + _CLOCK + _ZONE), _day_first),
@@ -125,12 +126,18 @@ _WITHIN: tuple[tuple[re.Pattern[bytes], _Reader], ...] = (
     (re.compile(rb"\b" + _MONTH + rb" (\d{1,2}), (\d{4}),? (\d{1,2}):(\d\d):(\d\d)(?: ([AP])M\b)?"), _twelve_hours),
     (re.compile(rb"(?<![\d.])(\d\d)\.(\d\d)\.(\d{4})[ ,T]+" + _CLOCK + _ZONE), _day_first),
     (re.compile(rb"(?:\baudit\(|(?:^|\s)(?:ts|time|timestamp)=\"?)" + _EPOCH), _epoch),
-    (re.compile(rb"(?<![\d./-])\d{1,2}([/-])\d{1,2}\1(?:\d{4}|\d\d)\b"), _refused),
+    (_AMBIGUOUS, _refused),
 )
 _IN_JSON = re.compile(
     rb'"(?:@?timestamp|time|ts|@?datetime|asctime|@t|date)"\s*:\s*(?:"([^"]{8,48})"|(1\d{9}[\d.]{0,10}))', re.IGNORECASE
 )
 _TWO_DIGITS = re.compile(rb"\d\d")
+
+
+def ambiguous_date(line: bytes) -> str | None:
+    """The date of a line whose day and month cannot be told apart."""
+    match = _AMBIGUOUS.search(line[:HEAD])
+    return match.group().decode("ascii") if match is not None else None
 
 
 def line_time(line: bytes, now: float, fold: int = 0) -> float | None:

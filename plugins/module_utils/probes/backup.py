@@ -67,6 +67,9 @@ def open_source(checks: list[Check], _progress: Progress) -> list[BackupFile]:
         return find(pattern)
     except PermissionError:
         raise NeedsRoot(f"{folder} cannot be read") from None
+    except FileNotFoundError:
+        # No backup lies where none can.
+        return []
     except OSError as exc:
         raise Undetermined(f"{folder}: {exc.strerror}") from exc
 

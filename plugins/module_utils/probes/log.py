@@ -91,10 +91,10 @@ def open_source(checks: list[Check], progress: Progress) -> Reading:
 
 def observe(reading: Reading, check: Check) -> Observation:
     question = reading.questions[check.index]
-    if question.window.start is None:
-        raise Undetermined(f"{reading.origin}: no line shows a time that can be read, 'since' cannot be answered")
     if question.window.trouble is not None:
         raise question.window.trouble
+    if question.window.start is None:
+        raise Undetermined(f"{reading.origin}: no line shows a time that can be read, 'since' cannot be answered")
     where = _where(reading, question)
     value, text = _METRICS[check.metric.name](check, question, where)
     shown = question.messages or question.values

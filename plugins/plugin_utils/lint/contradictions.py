@@ -35,7 +35,7 @@ def contradictions(checks: Mapping[str, Sequence[Check]]) -> list[str]:
     for cadence, chosen in checks.items():
         for check in chosen:
             if check.enabled and (check.warning or check.critical):
-                asked.setdefault(_question(check), []).append((f"{cadence} check '{check.id}'", check))
+                asked.setdefault(question(check), []).append((f"{cadence} check '{check.id}'", check))
     found = []
     for alike in asked.values():
         for (first, one), (second, other) in combinations(alike, 2):
@@ -49,7 +49,8 @@ def contradictions(checks: Mapping[str, Sequence[Check]]) -> list[str]:
     return found
 
 
-def _question(check: Check) -> tuple[str, str, str]:
+def question(check: Check) -> tuple[str, str, str]:
+    """What is asked, without how it is judged."""
     args = sorted((name, repr(value)) for name, value in check.args.items())
     return check.probe, check.metric.name, repr(args)
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -82,4 +83,47 @@ def test_views_show_checks_that_there_are() -> None:
 
 
 def test_acknowledgements_are_read() -> None:
-    assert "'until' is missing" in "".join(problems(MEMORY, acknowledged=[{"id": "m", "owner": "o", "reason": "r"}]))
+    entry = {"id": "m*", "owner": "o", "reason": "r", "until": "2199-01-01"}
+    assert "'until' is missing" in "".join(problems(MEMORY, acknowledged=[{**entry, "until": None}]))
+    assert problems(MEMORY, acknowledged=[entry, {**entry, "id": "reachable"}]) == []
+    assert problems(MEMORY, acknowledged=[{**entry, "id": "x"}]) == [
+        "acknowledged finding 'x' is no check of this host"
+    ]
+
+
+def test_one_name_has_one_question() -> None:
+    assert problems(MEMORY, {**MEMORY, "warning": "> 80%"}) == []
+    assert problems(MEMORY, {**HTTP, "id": "m"}) == ["id 'm' is in daily and in weekly and asks something else there"]
+    view = {"id": "m", "title": "V", "checks": "m"}
+    assert problems(MEMORY, views={"daily": [view]}) == ["daily view 'm' has the id of a check"]
+
+
+def test_days_are_text_as_on_the_host() -> None:
+    duty = {
+        "id": "d",
+        "title": "D",
+        "probe": "attestation",
+        "every": "30d",
+        "done_on": date(2026, 10, 1),
+        "by": "A. Person",
+    }
+    assert problems(duty) == []
+
+
+def test_names_that_are_no_variables_are_named() -> None:
+    names = [
+        "day2_daily_check",
+        "day2_weakly_checks",
+        "day2_daily_checks_more",
+        "day2_check_timeout",
+        "day2_backup_dir",
+    ]
+    assert look({}, {}, names=names).problems == [
+        "day2_daily_check is no variable of a checklist; did you mean day2_daily_checks",
+        "day2_weakly_checks is no variable of a checklist; did you mean day2_weekly_checks",
+    ]
+
+
+def test_channels_are_read() -> None:
+    (problem,) = look({}, {}, channels=[{"name": "chat", "kind": "slack"}]).problems
+    assert problem.startswith("notify_channels: ") and "url" in problem
