@@ -191,7 +191,7 @@ def test_an_open_transaction_is_seen(lab_host: Any) -> None:
             assert time.monotonic() < limit, "the transaction did not begin"
         (result,) = lab_host.checks({"id": "x", **PG, "metric": "longest_transaction", "warning": "> 10ms"}).values()
     finally:
-        lab_host.run("systemctl", "stop", "day2-hold")
+        lab_host.run("systemctl", "stop", "--no-block", "day2-hold")
     assert result["status"] == "warning" and "postgres@options_engine" in result["message"]
     assert "idle in transaction" in result["evidence"][0]
 
@@ -206,7 +206,7 @@ def test_what_a_role_may_not_see_is_unknown(lab_host: Any) -> None:
             assert time.monotonic() < limit, "the transaction did not begin"
         (result,) = lab_host.checks({"id": "x", **hidden, "metric": "longest_transaction"}).values()
     finally:
-        lab_host.run("systemctl", "stop", "day2-hide")
+        lab_host.run("systemctl", "stop", "--no-block", "day2-hide")
     assert result["status"] == "unknown" and "pg_read_all_stats" in result["message"]
 
 

@@ -35,6 +35,11 @@ class LabHost:
         assert not check or done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        """A program in the host that goes on meanwhile; the caller ends it."""
+        command = [str(self.lab.podman.wrapper), "exec", "-i", self.lab.container(self.name), *argv]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
     def ssh(self) -> list[str]:
         """A connection of its own, for a tunnel: the host's name and options come after it."""
         return ["ssh", "-F", str(self.lab.ssh_config), "-o", "ControlMaster=no", "-o", "ControlPath=none"]
@@ -49,13 +54,30 @@ class LabHost:
         return ansible(["ansible-playbook", name, *inventory, "-e", extra, *options])
 
     def module(self, checks: Checks, *options: str, become_user: str | None = None, **call: Any) -> Any:
-        """The module's whole result for these checks (also a failed one)."""
+        """The checklist's whole result for these checks (also a failed one)."""
+        return self.task("day2.ops.checklist", {"checks": checks, **call}, *options, become_user=become_user)
+
+    def task(
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        *options: str,
+        become_user: str | None = None,
+        check_mode: bool = False,
+    ) -> Any:
+        """The whole result of a module (also a failed one)."""
         self._calls += 1
         play = self.workdir / f"call{self._calls}.json"
         out = self.workdir / f"result{self._calls}.json"
         become = {"become": True, "become_user": become_user} if become_user else {}
         tasks: list[dict[str, Any]] = [
-            {"day2.ops.checklist": {"checks": checks, **call}, "register": "outcome", "failed_when": False, **become},
+            {
+                name: arguments,
+                "register": "outcome",
+                "ignore_errors": True,
+                **({"check_mode": True} if check_mode else {}),
+                **become,
+            },
             {
                 "ansible.builtin.copy": {"content": "{{ outcome | to_json }}", "dest": str(out), "mode": "0600"},
                 "delegate_to": "localhost",

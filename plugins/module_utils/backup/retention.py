@@ -23,6 +23,8 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
 
 # Clocks that are this much apart are the same time.
 CLOCK_TOLERANCE = 300.0
+# A clock that has run for so long is believed, against a set that says that it is later.
+_TRUSTED = 86400.0
 
 _BUCKETS: dict[str, Callable[[datetime], tuple[int, ...]]] = {
     "hourly": lambda moment: (moment.year, moment.month, moment.day, moment.hour),
@@ -121,10 +123,14 @@ def decide(sets: Sequence[SetFacts], policy: Policy, now: float) -> Decision:
 
 
 def _misdated(sets: Sequence[SetFacts], now: float) -> set[str]:
-    """Sets of the future, made before others that are not: their own clock was wrong, not this one."""
-    made = sorted(sets, key=lambda each: each.sequence)
-    sane = [each.sequence for each in made if each.time <= now + CLOCK_TOLERANCE]
-    return {each.id for each in made if each.time > now + CLOCK_TOLERANCE and sane and each.sequence < sane[-1]}
+    """Sets of the future whose own clock was wrong, not this one: sets that were made after them tell it for a day."""
+    ahead = [each for each in sets if each.time > now + CLOCK_TOLERANCE]
+    found = set()
+    for each in ahead:
+        later = [other.time for other in sets if other.sequence > each.sequence and other.time <= now + CLOCK_TOLERANCE]
+        if later and max(later) - min(later) >= _TRUSTED:
+            found.add(each.id)
+    return found
 
 
 def _why_held(ordered: Sequence[SetFacts], misdated: set[str], policy: Policy, now: float) -> str | None:

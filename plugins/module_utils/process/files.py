@@ -60,13 +60,13 @@ def _listed(folder: str) -> Iterator[tuple[str, str, os.stat_result]]:
             yield entry.path, entry.name, status
 
 
-def write_atomic(path: str, text: str, mode: int = 0o600) -> None:
+def write_atomic(path: str, content: str | bytes, mode: int = 0o600) -> None:
     """Replace a file: a kill at any instant leaves the old one or the new one. Raises OSError."""
     folder = os.path.dirname(path)
     descriptor, beside = tempfile.mkstemp(dir=folder, prefix=".")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())

@@ -44,11 +44,15 @@ class PipelineTimeout(PipelineError):
 
 @dataclass(frozen=True)
 class Program:
-    """One member. `env` is added to this process's own; what is secret goes there, never into `argv`."""
+    """One member. `env` is added to this process's own; what is secret goes there, never into `argv`.
+
+    `accepted` are exit statuses that are no failure: tar's 1 says that a file grew while it was read.
+    """
 
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
+    accepted: Sequence[int] = (0,)
 
     @property
     def called(self) -> str:
@@ -211,7 +215,7 @@ def _end_all(running: Sequence[_Running]) -> None:
 
 
 def _check(running: Sequence[_Running]) -> None:
-    failed = [each for each in running if each.process.returncode != 0]
+    failed = [each for each in running if each.process.returncode not in each.program.accepted]
     if not failed:
         return
     # A program whose reader is gone gets SIGPIPE: it is the reader that failed.

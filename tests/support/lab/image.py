@@ -23,6 +23,7 @@ from .waiting import WaitTimeout, wait_for
 REPOSITORY = "localhost/day2-lab"
 SUITE = "bookworm"
 PACKAGES = (
+    "age",
     "ca-certificates",
     "cron",
     "dbus",
@@ -36,6 +37,7 @@ PACKAGES = (
     "postgresql",
     "procps",
     "python3",
+    "python3-boto3",
     "python3-jmespath",
     "python3-psycopg2",
     "redis-server",

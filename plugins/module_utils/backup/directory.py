@@ -1,0 +1,177 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A directory as a repository: files of mode 0600, synced before they are named."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import ContextManager, Iterator
+
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import ObjectLocked, RepositoryError
+from ansible_collections.day2.ops.plugins.module_utils.process.files import write_atomic
+from ansible_collections.day2.ops.plugins.module_utils.process.locks import file_lock
+
+_UNFINISHED = ".unfinished"
+# Written this much before the kernel is told to begin: a dump of gigabytes is not all in its cache at the end.
+_FLUSH = 64 << 20
+
+
+class Directory:
+    """The repository below an absolute path."""
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.normpath(root)
+        self.name = self.root
+
+    def _path(self, key: str) -> str:
+        path = os.path.normpath(os.path.join(self.root, key))
+        if not path.startswith(self.root.rstrip("/") + "/"):
+            raise RepositoryError(f"{key} does not lie in {self.root}")
+        return path
+
+    def prepare(self) -> None:
+        try:
+            _make_folders(self.root)
+            if not os.access(self.root, os.W_OK | os.X_OK):
+                raise RepositoryError(f"{self.root} cannot be written by this user")
+        except OSError as exc:
+            raise RepositoryError(f"{self.root} cannot be made: {exc.strerror}") from exc
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[_FileWriter]:
+        path = self._path(key)
+        with _told(self.name, key):
+            _make_folders(os.path.dirname(path))
+            writing = _FileWriter(path, self.name, key)
+        try:
+            yield writing
+        finally:
+            writing.close()
+
+    def read(self, key: str, chunk: int = 1 << 20) -> Iterator[bytes]:
+        with _told(self.name, key), open(self._path(key), "rb", buffering=0) as stream:
+            while True:
+                piece = stream.read(chunk)
+                if not piece:
+                    return
+                yield piece
+
+    def put(self, key: str, content: bytes, replace: bool = False) -> None:
+        path = self._path(key)
+        with _told(self.name, key):
+            if not replace and os.path.lexists(path):
+                raise RepositoryError(f"{key} is in {self.name} already")
+            _make_folders(os.path.dirname(path))
+            write_atomic(path, content)
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            with _told(self.name, key), open(self._path(key), "rb") as stream:
+                return stream.read()
+        except _Missing:
+            return None
+
+    def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
+        folder = self._path(prefix.rstrip("/")) if prefix.strip("/") else self.root
+        for place, folders, names in os.walk(folder):
+            folders.sort()
+            for name in sorted(names):
+                path = os.path.join(place, name)
+                try:
+                    status = os.lstat(path)
+                except FileNotFoundError:
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    yield os.path.relpath(path, self.root), status.st_size
+
+    def remove(self, key: str) -> None:
+        path = self._path(key)
+        try:
+            with _told(self.name, key):
+                os.unlink(path)
+        except _Missing:
+            return
+        except RepositoryError as exc:
+            if isinstance(exc.__cause__, PermissionError):
+                raise ObjectLocked(str(exc)) from exc
+            raise
+        # A directory goes with its last file.
+        folder = os.path.dirname(path)
+        while folder != self.root and not os.listdir(folder):
+            os.rmdir(folder)
+            folder = os.path.dirname(folder)
+
+    def tidy(self, prefix: str) -> None:
+        """Unfinished files have keys: they go with what else is unpublished."""
+
+    def lock(self, series: str, wait: float, holder: str) -> ContextManager[None]:
+        folder = self._path(series)
+        with _told(self.name, series):
+            _make_folders(folder)
+        return file_lock(os.path.join(folder, ".lock"), wait, holder)
+
+
+def _make_folders(path: str) -> None:
+    """A directory with those above it, all of them closed to others (os.makedirs closes the last one only)."""
+    if not os.path.isdir(path):
+        _make_folders(os.path.dirname(path))
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+
+
+class _FileWriter:
+    """A file beside its name until it is whole and on the disk."""
+
+    def __init__(self, path: str, place: str, key: str) -> None:
+        self._path, self._place, self._key = path, place, key
+        self._beside = path + _UNFINISHED
+        self._descriptor = os.open(
+            self._beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+        self._written = self._flushed = 0
+        self._committed = False
+
+    def write(self, piece: bytes) -> None:
+        left = memoryview(piece)
+        with _told(self._place, self._key):
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+            self._written += len(piece)
+            if self._written - self._flushed >= _FLUSH:
+                os.posix_fadvise(self._descriptor, 0, self._flushed, os.POSIX_FADV_DONTNEED)
+                self._flushed = self._written
+
+    def commit(self) -> None:
+        with _told(self._place, self._key):
+            os.fsync(self._descriptor)
+            os.rename(self._beside, self._path)
+            folder = os.open(os.path.dirname(self._path), os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        self._committed = True
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+        if not self._committed and os.path.lexists(self._beside):
+            os.unlink(self._beside)
+
+
+class _Missing(RepositoryError):
+    """There is no such file."""
+
+
+@contextmanager
+def _told(place: str, key: str) -> Iterator[None]:
+    """OSError in the words of a repository."""
+    try:
+        yield
+    except FileNotFoundError as exc:
+        raise _Missing(f"{place} has no {key}") from exc
+    except OSError as exc:
+        raise RepositoryError(f"{place}: {key}: {exc.strerror or exc}") from exc

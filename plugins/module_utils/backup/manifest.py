@@ -1,0 +1,213 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a backup set says of itself (`manifest.json`, immutable) and what was found of it since (`state.json`). Pure.
+
+Schema 1.0 of the manifest: docs/backup-manifest.json. Times are RFC 3339 in UTC, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Mapping
+
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+
+SCHEMA_VERSION = "1.0"
+_MAJOR = SCHEMA_VERSION.partition(".")[0]
+MANIFEST, STATE = "manifest.json", "state.json"
+# As set ids are made: a UTC time, and a few characters where a second had two.
+SET_ID = re.compile(r"\d{8}T\d{6}Z(-[0-9a-z]{1,8})?")
+_SAFE_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class ManifestError(Day2Error):
+    """A manifest or a state that cannot be taken; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file of a set as it lies in the repository.
+
+    `role` is globals, main (everything of a database but the data of its largest tables), data (that of one table)
+    or archive (files). `bytes` and `sha256` are of what is stored.
+    """
+
+    path: str
+    role: str
+    bytes: int
+    sha256: str
+    compression: str = "zstd"
+    encrypted: bool = False
+    database: str | None = None
+    table: str | None = None
+
+
+@dataclass
+class Manifest:
+    """A set. `time` is when its snapshot was taken, POSIX seconds; `sequence` the order in which sets were made."""
+
+    id: str
+    kind: str
+    series: str
+    sequence: int
+    time: float
+    finished: float
+    files: list[StoredFile]
+    recipients: list[str] = field(default_factory=list)
+    run_id: str | None = None
+    # What is peculiar to the kind: server, tools, databases with their rows; or paths.
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def encrypted(self) -> bool:
+        return bool(self.recipients)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files as they are stored."""
+        return sum(each.bytes for each in self.files)
+
+    def render(self) -> bytes:
+        record = {
+            "schema_version": SCHEMA_VERSION,
+            "id": self.id,
+            "kind": self.kind,
+            "series": self.series,
+            "sequence": self.sequence,
+            "started": rfc3339(self.time),
+            "finished": rfc3339(self.finished),
+            "run_id": self.run_id,
+            "recipients": self.recipients,
+            **self.about,
+            "files": [asdict(each) for each in self.files],
+        }
+        return json.dumps(record, ensure_ascii=False, indent=1, sort_keys=False).encode() + b"\n"
+
+
+@dataclass
+class State:
+    """Verdicts of a set, the newest of each kind: times are POSIX seconds."""
+
+    # none, digest (the repository gives back what was written) or read (it also decrypts, decompresses and parses).
+    verified: str = "none"
+    verified_at: float | None = None
+    # When a restore of it was proven, and what it took.
+    proven_at: float | None = None
+    proven: dict[str, Any] = field(default_factory=dict)
+    # What is wrong with it, once something was found.
+    damaged: str | None = None
+
+    @property
+    def good(self) -> bool:
+        return self.verified in ("digest", "read") and self.damaged is None
+
+    def render(self) -> bytes:
+        return json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)}, ensure_ascii=False).encode() + b"\n"
+
+
+def rfc3339(moment: float) -> str:
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def make_id(moment: float) -> str:
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _record(text: bytes, what: str) -> Mapping[str, Any]:
+    try:
+        record = json.loads(text)
+    except ValueError as exc:
+        raise ManifestError(f"its {what} is no JSON: {exc}") from exc
+    if not isinstance(record, Mapping):
+        raise ManifestError(f"its {what} is no object")
+    version = str(record.get("schema_version"))
+    if version.partition(".")[0] != _MAJOR:
+        raise ManifestError(f"its {what} follows schema {version}; this release knows {SCHEMA_VERSION}")
+    return record
+
+
+def _take(record: Mapping[str, Any], name: str, kind: Any) -> Any:
+    value = record.get(name)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ManifestError(f"its manifest has no {name} that could be used")
+    return value
+
+
+def _moment(record: Mapping[str, Any], name: str) -> float:
+    text = _take(record, name, str)
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc).timestamp()
+    except ValueError as exc:
+        raise ManifestError(f"its manifest says {name} {text!r}, which is no time") from exc
+
+
+_KNOWN = ("schema_version", "id", "kind", "series", "sequence", "started", "finished", "run_id", "recipients", "files")
+
+
+def parse_manifest(text: bytes) -> Manifest:
+    """A manifest that was rendered; ManifestError names what is wrong. No path of it can leave its set."""
+    record = _record(text, "manifest")
+    files = [_file(entry) for entry in _take(record, "files", list)]
+    if len({each.path for each in files}) != len(files):
+        raise ManifestError("its manifest names a file twice")
+    run_id = record.get("run_id")
+    return Manifest(
+        id=_take(record, "id", str),
+        kind=_take(record, "kind", str),
+        series=_take(record, "series", str),
+        sequence=_take(record, "sequence", int),
+        time=_moment(record, "started"),
+        finished=_moment(record, "finished"),
+        files=files,
+        recipients=[str(each) for each in _take(record, "recipients", list)],
+        run_id=str(run_id) if run_id is not None else None,
+        about={name: value for name, value in record.items() if name not in _KNOWN},
+    )
+
+
+def _file(entry: object) -> StoredFile:
+    if not isinstance(entry, Mapping):
+        raise ManifestError("its manifest has a file that is no object")
+    path = _take(entry, "path", str)
+    if not _SAFE_PATH.fullmatch(path) or ".." in path.split("/") or path in (MANIFEST, STATE):
+        raise ManifestError(f"its manifest names the file {path!r}, which is no name of a file of a set")
+    digest = _take(entry, "sha256", str)
+    if not _SHA256.fullmatch(digest):
+        raise ManifestError(f"its manifest has no SHA-256 of {path}")
+    database, table = entry.get("database"), entry.get("table")
+    return StoredFile(
+        path=path,
+        role=_take(entry, "role", str),
+        bytes=_take(entry, "bytes", int),
+        sha256=digest,
+        compression=_take(entry, "compression", str),
+        encrypted=entry.get("encrypted") is True,
+        database=str(database) if database is not None else None,
+        table=str(table) if table is not None else None,
+    )
+
+
+def parse_state(text: bytes | None) -> State:
+    """A state that was rendered. None, when nothing was ever found of the set, is a fresh one."""
+    if text is None:
+        return State()
+    record = _record(text, "state")
+    verified = record.get("verified")
+    proven = record.get("proven")
+    return State(
+        verified=verified if verified in ("none", "digest", "read") else "none",
+        verified_at=_number(record.get("verified_at")),
+        proven_at=_number(record.get("proven_at")),
+        proven=dict(proven) if isinstance(proven, Mapping) else {},
+        damaged=str(record["damaged"]) if record.get("damaged") else None,
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -1,0 +1,309 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One run of a backup: make a set when one is due, prove it, copy it, and let go of what the policy lets go of.
+
+What a set is made of is the caller's (`make`); everything else is the same for databases and for files.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any, Callable, Mapping, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils.backup import sets
+from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, State, StoredFile, rfc3339
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository
+from ansible_collections.day2.ops.plugins.module_utils.backup.retention import (
+    CLOCK_TOLERANCE,
+    Decision,
+    Policy,
+    SetFacts,
+    decide,
+)
+from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet, Series
+from ansible_collections.day2.ops.plugins.module_utils.backup.streams import stored_pieces
+from ansible_collections.day2.ops.plugins.module_utils.backup.verify import DIGEST, verify
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+    BYTES,
+    Unit,
+    format_duration,
+    format_quantity,
+)
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+
+Make = Callable[[Repository, str], "tuple[list[StoredFile], dict[str, Any]]"]
+# A set that check mode would make has no id yet.
+PLANNED = "the set of this run"
+
+
+class BackupFailed(Day2Error):
+    """A run that did not end well. `outcome` is what stands all the same."""
+
+    def __init__(self, message: str, outcome: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to do. Times are seconds; `copy` is the second location with its own policy."""
+
+    kind: str
+    series: str
+    policy: Policy
+    recipients: Sequence[str] = ()
+    identity: str | None = None
+    verify: bool = True
+    max_age: float | None = None
+    lock_wait: float = 0.0
+    jobs: int = 1
+    run_id: str | None = None
+    pg_restore: str | None = None
+    copy_policy: Policy | None = None
+    # Sets of another run of the manual have this purpose in their lock.
+    purpose: str = "a backup"
+
+
+@dataclass
+class _Place:
+    """A location of the sets, and what is in it."""
+
+    repository: Repository
+    policy: Policy
+    found: Series = field(default_factory=Series)
+
+
+def run(
+    plan: Plan, repository: Repository, copy: Repository | None, make: Make, check_mode: bool = False
+) -> dict[str, Any]:
+    """Make, verify, copy, prune. BackupFailed for whatever fails; then nothing is pruned."""
+    places = [_Place(repository, plan.policy)]
+    if copy is not None:
+        places.append(_Place(copy, plan.copy_policy or plan.policy))
+    if check_mode:
+        return _planned(plan, places)
+    outcome: dict[str, Any] = {"changed": False, "made": False, "cleared": []}
+    with ExitStack() as stack:
+        for place in places:
+            place.repository.prepare()
+            stack.enter_context(place.repository.lock(plan.series, plan.lock_wait, plan.purpose))
+            place.found = sets.load(place.repository, plan.series)
+            outcome["cleared"] += sets.clear_unpublished(place.repository, plan.series, place.found)
+        first = places[0]
+        now = time.time()
+        if _due(first.found, plan, now):
+            _make(plan, first, make, now, outcome)
+        for place in places[1:]:
+            _copy(plan, first, place, outcome)
+        outcome["changed"] = outcome["made"] or bool(outcome["cleared"]) or bool(outcome.get("copied"))
+        outcome["locations"] = [_prune(plan, place, outcome) for place in places]
+        newest = first.found.sets[0] if first.found.sets else None
+        outcome["set"] = describe(newest, [place.repository.name for place in places]) if newest else None
+    outcome["msg"] = _sentence(outcome)
+    return outcome
+
+
+def _due(found: Series, plan: Plan, now: float) -> bool:
+    newest = found.newest_good
+    if newest is None or plan.max_age is None:
+        return True
+    age = now - newest.manifest.time
+    # One of the future was dated by a wrong clock: nobody knows how old it is.
+    return age >= plan.max_age or age < -CLOCK_TOLERANCE
+
+
+def _make(plan: Plan, place: _Place, make: Make, now: float, outcome: dict[str, Any]) -> None:
+    name = sets.free_id(place.found, now)
+    folder = f"{plan.series}/{name}"
+    begun = time.monotonic()
+    try:
+        files, about = make(place.repository, folder)
+    except Day2Error as exc:
+        _remove(place.repository, folder)
+        raise BackupFailed(f"no backup was made, and nothing was pruned: {exc}", outcome) from exc
+    except BaseException:
+        _remove(place.repository, folder)
+        raise
+    seconds = time.monotonic() - begun
+    manifest = Manifest(
+        id=name,
+        kind=plan.kind,
+        series=plan.series,
+        sequence=place.found.next_sequence,
+        time=now,
+        finished=now + seconds,
+        files=files,
+        recipients=list(plan.recipients),
+        run_id=plan.run_id,
+        about=about,
+    )
+    sets.publish(place.repository, manifest)
+    made = BackupSet(manifest, State())
+    place.found.sets.insert(0, made)
+    outcome.update(made=True, seconds=round(seconds, 3), throughput=round(manifest.size / max(seconds, 1e-6)))
+    if plan.verify:
+        _verify(plan, place, made, outcome)
+
+
+def _remove(repository: Repository, folder: str) -> None:
+    """What a failed run left; where that fails too, the next run clears it."""
+    try:
+        for key, _size in list(repository.keys(f"{folder}/")):
+            repository.remove(key)
+        repository.tidy(f"{folder}/")
+    except Day2Error:
+        return
+
+
+def _verify(plan: Plan, place: _Place, made: BackupSet, outcome: dict[str, Any]) -> None:
+    begun = time.monotonic()
+    verdict = verify(place.repository, made.manifest, plan.jobs, plan.pg_restore, plan.identity)
+    made.state = replace(
+        made.state,
+        verified="none" if verdict.faults else verdict.level,
+        verified_at=time.time(),
+        damaged="; ".join(verdict.faults) or None,
+    )
+    sets.save_state(place.repository, made)
+    outcome["verify_seconds"] = round(time.monotonic() - begun, 3)
+    if verdict.faults:
+        raise BackupFailed(
+            f"the backup {made.manifest.id} in {place.repository.name} is damaged, and nothing was pruned:"
+            f" {'; '.join(verdict.faults)}",
+            outcome,
+        )
+    if verdict.level == DIGEST:
+        outcome.setdefault("warnings", []).append(
+            f"{made.manifest.id} is encrypted and there is no identity here: what {place.repository.name} gives back"
+            " has the digests that were written; whether it decrypts and reads is for a host that has the key"
+        )
+
+
+def _copy(plan: Plan, source: _Place, target: _Place, outcome: dict[str, Any]) -> None:
+    """Sets that the second location lacks and that are newer than what it has: a copy that failed is made up for."""
+    there = {each.manifest.id for each in target.found.sets}
+    newest = max((each.manifest.time for each in target.found.sets), default=0.0)
+    missing = [
+        each
+        for each in reversed(source.found.sets)
+        if each.manifest.id not in there and each.manifest.time > newest and each.state.damaged is None
+    ]
+    for each in missing:
+        folder = f"{plan.series}/{each.manifest.id}"
+        try:
+            _copy_files(source.repository, target.repository, folder, each.manifest)
+            sets.publish(target.repository, each.manifest)
+            copied = BackupSet(each.manifest, State())
+            target.found.sets.insert(0, copied)
+            if plan.verify:
+                # It was read whole where it came from: here its bytes are compared.
+                _verify_copy(target.repository, copied, each.state)
+        except Day2Error as exc:
+            raise BackupFailed(
+                f"the backup {each.manifest.id} is in {source.repository.name}; its copy failed, and nothing was"
+                f" pruned: {exc}",
+                {**outcome, "changed": True},
+            ) from exc
+        outcome.setdefault("copied", []).append(each.manifest.id)
+
+
+def _copy_files(source: Repository, target: Repository, folder: str, manifest: Manifest) -> None:
+    for each in manifest.files:
+        with target.writer(f"{folder}/{each.path}") as writer:
+            for piece in stored_pieces(source, folder, each):
+                writer.write(piece)
+            writer.commit()
+
+
+def _verify_copy(target: Repository, copied: BackupSet, proven: State) -> None:
+    folder = f"{copied.manifest.series}/{copied.manifest.id}"
+    for each in copied.manifest.files:
+        for _piece in stored_pieces(target, folder, each):
+            pass
+    # The same bytes: whatever was found of them holds for them here.
+    level = proven.verified if proven.verified != "none" else DIGEST
+    copied.state = State(verified=level, verified_at=time.time())
+    sets.save_state(target, copied)
+
+
+def _prune(plan: Plan, place: _Place, outcome: dict[str, Any]) -> dict[str, Any]:
+    decision = sets.plan_pruning(place.found, place.policy, time.time())
+    pruned = sets.prune(place.repository, plan.series, place.found, decision)
+    outcome["changed"] = outcome["changed"] or bool(pruned.gone)
+    told = _told(place, decision)
+    return {**told, "pruned": pruned.gone, "locked": pruned.locked}
+
+
+def _told(place: _Place, decision: Decision) -> dict[str, Any]:
+    return {
+        "repository": place.repository.name,
+        "pruned": decision.prune,
+        "kept": [{"id": name, "because": reasons} for name, reasons in decision.keep.items()],
+        "held": decision.held,
+        "locked": {},
+        "broken": place.found.broken,
+    }
+
+
+def _planned(plan: Plan, places: Sequence[_Place]) -> dict[str, Any]:
+    """Check mode: what would be made and what would go, and why each set stays."""
+    now = time.time()
+    for place in places:
+        place.found = sets.load(place.repository, plan.series)
+    due = _due(places[0].found, plan, now)
+    told = []
+    for place in places:
+        facts = [each.facts() for each in place.found.sets]
+        if due:
+            facts.append(SetFacts(PLANNED, now, place.found.next_sequence, plan.verify))
+        told.append(_told(place, decide(facts, place.policy, now)))
+    unfinished = sorted(name for place in places for name in place.found.unpublished)
+    outcome = {
+        "changed": due or bool(unfinished) or any(each["pruned"] for each in told),
+        "made": due,
+        "cleared": unfinished,
+        "locations": told,
+        "set": None,
+    }
+    return {**outcome, "msg": _sentence(outcome, "would be ")}
+
+
+def describe(each: BackupSet, locations: Sequence[str]) -> dict[str, Any]:
+    """A set for people and playbooks. Sizes are bytes, durations seconds, times RFC 3339 in UTC."""
+    about, state = each.manifest, each.state
+    return {
+        "id": about.id,
+        "kind": about.kind,
+        "series": about.series,
+        "time": rfc3339(about.time),
+        "duration": round(about.finished - about.time, 3),
+        "size": about.size,
+        "files": len(about.files),
+        "encrypted": about.encrypted,
+        "verified": state.verified,
+        "verified_at": rfc3339(state.verified_at) if state.verified_at is not None else None,
+        "proven_at": rfc3339(state.proven_at) if state.proven_at is not None else None,
+        "damaged": state.damaged,
+        "run_id": about.run_id,
+        "locations": list(locations),
+        **{name: about.about[name] for name in ("server", "wal", "paths") if name in about.about},
+        "databases": [entry.get("name") for entry in about.about.get("databases", []) if isinstance(entry, Mapping)],
+    }
+
+
+def _sentence(outcome: Mapping[str, Any], would: str = "") -> str:
+    gone = sum(len(each["pruned"]) for each in outcome["locations"])
+    made = outcome.get("set")
+    if outcome["made"] and made:
+        size = format_quantity(made["size"], Unit("B", BYTES))
+        told = f"{made['id']} {size} in {format_duration(outcome['seconds'])}, verified: {made['verified']}"
+    elif outcome["made"]:
+        told = "a set would be made"
+    else:
+        told = "no set is due" + (f", the newest is {made['id']}" if made else "")
+    held = next((each["held"] for each in outcome["locations"] if each["held"]), None)
+    return f"{told}; {gone} {would}pruned" + (f" ({held})" if held else "")

@@ -1,0 +1,144 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Backup sets in a repository: `<series>/<id>/` with its files, `manifest.json` (the commit point) and `state.json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Mapping
+
+from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import (
+    MANIFEST,
+    SET_ID,
+    STATE,
+    Manifest,
+    ManifestError,
+    State,
+    make_id,
+    parse_manifest,
+    parse_state,
+)
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import ObjectLocked, Repository
+from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Decision, Policy, SetFacts, decide
+
+
+@dataclass
+class BackupSet:
+    """A published set, and what is known of it."""
+
+    manifest: Manifest
+    state: State
+
+    def facts(self) -> SetFacts:
+        about = self.manifest
+        return SetFacts(about.id, about.time, about.sequence, self.state.good, self.state.damaged is not None)
+
+
+@dataclass
+class Series:
+    """All there is of a series in a repository. `broken` has manifests that cannot be taken, with the reason."""
+
+    sets: list[BackupSet] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+    unpublished: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def newest_good(self) -> BackupSet | None:
+        return next((each for each in self.sets if each.state.damaged is None), None)
+
+    @property
+    def next_sequence(self) -> int:
+        return max((each.manifest.sequence for each in self.sets), default=0) + 1
+
+
+def load(repository: Repository, series: str) -> Series:
+    """Every set of a series, newest first, and what unfinished runs left."""
+    files: dict[str, list[str]] = {}
+    for key, _size in repository.keys(f"{series}/"):
+        name, _slash, path = key[len(series) + 1 :].partition("/")
+        if SET_ID.fullmatch(name) and path:
+            files.setdefault(name, []).append(path)
+    found = Series()
+    for name, paths in files.items():
+        if MANIFEST not in paths:
+            found.unpublished[name] = paths
+            continue
+        try:
+            found.sets.append(_load_set(repository, series, name))
+        except ManifestError as exc:
+            found.broken[name] = str(exc)
+    found.sets.sort(key=lambda each: (each.manifest.time, each.manifest.sequence), reverse=True)
+    return found
+
+
+def _load_set(repository: Repository, series: str, name: str) -> BackupSet:
+    manifest = parse_manifest(repository.get(f"{series}/{name}/{MANIFEST}") or b"")
+    if (manifest.id, manifest.series) != (name, series):
+        raise ManifestError(f"its manifest is that of {manifest.series}/{manifest.id}")
+    return BackupSet(manifest, parse_state(repository.get(f"{series}/{name}/{STATE}")))
+
+
+def free_id(found: Series, moment: float) -> str:
+    """An id of this time that no set has, published or not."""
+    taken = {each.manifest.id for each in found.sets} | {*found.unpublished, *found.broken}
+    name, number = make_id(moment), 1
+    while name in taken:
+        number += 1
+        name = f"{make_id(moment)}-{number}"
+    return name
+
+
+def publish(repository: Repository, manifest: Manifest) -> None:
+    """The moment from which the set exists."""
+    repository.put(f"{manifest.series}/{manifest.id}/{MANIFEST}", manifest.render())
+
+
+def save_state(repository: Repository, each: BackupSet) -> None:
+    about = each.manifest
+    repository.put(f"{about.series}/{about.id}/{STATE}", each.state.render(), replace=True)
+
+
+def clear_unpublished(repository: Repository, series: str, found: Series) -> list[str]:
+    """Remove what unfinished runs left; the caller holds the lock, so nobody is still writing it."""
+    for name, paths in found.unpublished.items():
+        for path in paths:
+            repository.remove(f"{series}/{name}/{path}")
+    repository.tidy(f"{series}/")
+    cleared = sorted(found.unpublished)
+    found.unpublished = {}
+    return cleared
+
+
+@dataclass
+class Pruned:
+    """What retention did: ids that went, ids that stay with reasons, ids that a lock holds with its words."""
+
+    gone: list[str] = field(default_factory=list)
+    kept: Mapping[str, list[str]] = field(default_factory=dict)
+    locked: dict[str, str] = field(default_factory=dict)
+    held: str | None = None
+
+
+def plan_pruning(found: Series, policy: Policy, now: float) -> Decision:
+    return decide([each.facts() for each in found.sets], policy, now)
+
+
+def prune(repository: Repository, series: str, found: Series, decision: Decision) -> Pruned:
+    """Remove sets, the manifest of each first: a set that is half removed is no set any more."""
+    outcome = Pruned(kept=decision.keep, held=decision.held)
+    for name in decision.prune:
+        try:
+            repository.remove(f"{series}/{name}/{MANIFEST}")
+        except ObjectLocked as exc:
+            outcome.locked[name] = str(exc)
+            continue
+        outcome.gone.append(name)
+        for key, _size in list(repository.keys(f"{series}/{name}/")):
+            try:
+                repository.remove(key)
+            except ObjectLocked as exc:
+                outcome.locked[name] = str(exc)
+    found.sets = [each for each in found.sets if each.manifest.id not in outcome.gone]
+    return outcome

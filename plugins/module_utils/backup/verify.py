@@ -1,0 +1,84 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a repository gives back what was written, and whether that decrypts, decompresses and parses to its end.
+
+`pg_restore --list` reads the head of an archive only; here every byte is read.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, StoredFile
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository, RepositoryError
+from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Damaged, drain, fetch, stored_pieces
+from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import PipelineError, Program
+
+DIGEST, READ = "digest", "read"
+_GLOBALS_END = b"PostgreSQL database cluster dump complete"
+_TAIL = 4096
+
+
+@dataclass
+class Verdict:
+    """How far a set was verified, or what is wrong with it (a sentence a file)."""
+
+    level: str
+    faults: list[str] = field(default_factory=list)
+
+
+def verify(
+    repository: Repository, manifest: Manifest, jobs: int, pg_restore: str | None, identity: str | None = None
+) -> Verdict:
+    """Read all files of a set. An encrypted set without an identity is verified by its digests only."""
+    level = READ if not manifest.encrypted or identity is not None else DIGEST
+    faults = _whole(manifest)
+    folder = f"{manifest.series}/{manifest.id}"
+
+    def look(each: StoredFile) -> str | None:
+        try:
+            if level == READ:
+                _read(repository, folder, each, pg_restore, identity)
+            else:
+                drain(stored_pieces(repository, folder, each))
+        except (Damaged, RepositoryError) as exc:
+            return str(exc)
+        except PipelineError as exc:
+            return f"{each.path}: {exc}"
+        return None
+
+    largest_first = sorted(manifest.files, key=lambda each: each.bytes, reverse=True)
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        faults += [told for told in pool.map(look, largest_first) if told is not None]
+    return Verdict(level, faults)
+
+
+def _whole(manifest: Manifest) -> list[str]:
+    """What the manifest itself should have."""
+    if manifest.kind != "postgresql":
+        return [] if manifest.files else ["the set has no file"]
+    faults = (
+        [] if any(each.role == "globals" for each in manifest.files) else ["the set has no roles and grants (globals)"]
+    )
+    dumped = {each.database for each in manifest.files if each.role == "main"}
+    named = [str(each.get("name")) for each in manifest.about.get("databases", []) if isinstance(each, dict)]
+    return faults + [f"the set has no archive of database {name!r}" for name in named if name not in dumped]
+
+
+def _read(repository: Repository, folder: str, each: StoredFile, pg_restore: str | None, identity: str | None) -> None:
+    tail = bytearray()
+
+    def keep_tail(piece: bytes) -> None:
+        tail.extend(piece[-_TAIL:])
+        del tail[:-_TAIL]
+
+    if each.role in ("main", "data") and pg_restore is not None:
+        fetch(repository, folder, each, lambda _piece: None, identity, [Program([pg_restore, "-f", "/dev/null"])])
+        return
+    readers = [Program(["tar", "--list", "--file=-"])] if each.role == "archive" else []
+    fetch(repository, folder, each, keep_tail, identity, readers)
+    if each.role == "globals" and _GLOBALS_END not in tail:
+        raise Damaged(f"{each.path} does not end as roles and grants do: they are not whole")

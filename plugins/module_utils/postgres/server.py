@@ -1,0 +1,166 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A PostgreSQL server for what works on it: how to reach it, what it is, and the programs that fit it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from glob import glob
+from typing import Any, Iterator, Mapping
+
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import Program
+
+_VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
+# Where distributions put the programs of a major version.
+_PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
+_ENVIRONMENT = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "service": "PGSERVICE",
+    "sslmode": "PGSSLMODE",
+}
+
+
+class ServerError(Day2Error):
+    """A server that cannot be worked with; the message says why."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """How the server is reached: by host and port, the directory of a socket, or an entry of the service file."""
+
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
+    password: str | None = None
+    service: str | None = None
+    sslmode: str | None = None
+    maintenance_database: str = "postgres"
+
+    def environment(self) -> dict[str, str]:
+        """For libpq's programs: nothing of it stands in argv."""
+        given = {name: getattr(self, name) for name in _ENVIRONMENT}
+        return {_ENVIRONMENT[name]: str(value) for name, value in given.items() if value is not None}
+
+    def program(self, argv: list[str], database: str | None = None) -> Program:
+        """A program of PostgreSQL's that logs in so. A database may have any name, so it goes in as one."""
+        named = ["-d", conninfo(dbname=database, application_name="day2.ops")] if database is not None else []
+        return Program([*argv, *named], env=self.environment())
+
+
+def conninfo(**parts: str | None) -> str:
+    """A connection string: each value in quotes, so that no name is taken for something else."""
+    quoted = {name: str(value).replace("\\", "\\\\").replace("'", "\\'") for name, value in parts.items() if value}
+    return " ".join(f"{name}='{value}'" for name, value in quoted.items())
+
+
+def identifier(*names: str) -> str:
+    """Quoted as SQL and as a pattern of pg_dump: every character stands for itself."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+@contextmanager
+def connected(login: Login, database: str | None = None) -> Iterator[Any]:
+    """A psycopg2 connection; ServerError says why there is none, and what a server's refusal was."""
+    try:
+        import psycopg2
+    except ImportError as exc:
+        raise ServerError(
+            f"psycopg2 is not installed for {sys.executable}: install python3-psycopg2 (Debian, RHEL)"
+            " or psycopg2-binary (pip)"
+        ) from exc
+    given: dict[str, Any] = {name: getattr(login, name) for name in _ENVIRONMENT if getattr(login, name) is not None}
+    try:
+        connection = psycopg2.connect(
+            dbname=database or login.maintenance_database, application_name="day2.ops", connect_timeout=15, **given
+        )
+    except psycopg2.Error as exc:
+        raise ServerError(f"no login: {_first_line(exc)}") from exc
+    try:
+        yield connection
+    except psycopg2.Error as exc:
+        raise ServerError(_first_line(exc)) from exc
+    finally:
+        connection.close()
+
+
+def _first_line(exc: Exception) -> str:
+    lines = [line.strip() for line in str(exc).split("\n") if line.strip()]
+    return lines[0] if lines else type(exc).__name__
+
+
+def ask(connection: Any, sql: Any, values: Mapping[str, Any] | tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Rows of one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values or None)
+        return list(cursor.fetchall())
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a server says of itself. `version` is its number as in `150018`."""
+
+    version: int
+    text: str
+    system_identifier: str
+    in_recovery: bool
+    lsn: str
+    timeline: int
+    superuser: bool
+    cluster: str
+
+    @property
+    def major(self) -> int:
+        return self.version // 10000
+
+
+_FACTS = """
+SELECT current_setting('server_version_num')::int, current_setting('server_version'),
+       (SELECT system_identifier::text FROM pg_control_system()), pg_is_in_recovery(),
+       (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text,
+       (SELECT timeline_id FROM pg_control_checkpoint()), current_setting('is_superuser') = 'on',
+       current_setting('cluster_name')"""
+
+
+def facts(connection: Any) -> Server:
+    (row,) = ask(connection, _FACTS)
+    return Server(*row)
+
+
+def tool(name: str, server: Server, bin_dir: str | None = None) -> tuple[str, str]:
+    """Path and version of the oldest program of a name that is as new as the server; ServerError when none is."""
+    folders = [bin_dir] if bin_dir else [folder for place in _PLACES for folder in glob(place)]
+    paths = [os.path.join(folder, name) for folder in folders]
+    paths = [path for path in paths if os.access(path, os.X_OK)]
+    if not paths and not bin_dir:
+        # Only then: Debian's program of that name is a script that chooses a version by itself.
+        paths = [path for path in [shutil.which(name)] if path]
+    versions = {path: _version(path) for path in paths}
+    if not versions:
+        where = f"in {bin_dir}" if bin_dir else "on this host"
+        raise ServerError(f"{name} is not installed {where}; the server needs version {server.major} or later")
+    fitting = {path: version for path, version in versions.items() if version[0] >= server.major}
+    if not fitting:
+        newest = max(versions.values())
+        raise ServerError(
+            f"{name} {newest[0]}.{newest[1]} is older than the server ({server.text}): install version {server.major}"
+        )
+    path = min(fitting, key=lambda each: (fitting[each], each))
+    return path, f"{fitting[path][0]}.{fitting[path][1]}"
+
+
+def _version(path: str) -> tuple[int, int]:
+    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    match = _VERSION.search(done.stdout.rpartition("(PostgreSQL)")[2] or done.stdout)
+    return (int(match[1]), int(match[2] or 0)) if match else (0, 0)

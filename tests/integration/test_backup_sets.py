@@ -1,0 +1,324 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Sets of files on this machine: damage that is found, disks that are full, and an S3 that misbehaves."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from ansible_collections.day2.ops.plugins.module_utils.backup import lease, sets
+from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import KIND, Options, pack
+from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import State
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import (
+    ObjectLocked,
+    Repository,
+    RepositoryError,
+    open_repository,
+)
+from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Policy
+from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed, Plan, run
+from ansible_collections.day2.ops.plugins.module_utils.backup.verify import verify
+from ansible_collections.day2.ops.plugins.module_utils.process.locks import Locked
+from moto.server import ThreadedMotoServer
+
+KEYS = {"access_key": "testing", "secret_key": "testing", "region": "us-east-1"}
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    (folder / "in").mkdir(parents=True)
+    chance = random.Random(1)
+    for number in range(5):
+        (folder / "in" / f"file {number} é").write_bytes(chance.randbytes(200_000) + b"x" * 200_000)
+    return folder
+
+
+def plan(**about: Any) -> Plan:
+    return Plan(**{"kind": KIND, "series": "files", "policy": Policy(), "jobs": 2, **about})
+
+
+def backup(repository: Repository, data: Path, copy: Repository | None = None, **about: Any) -> dict[str, Any]:
+    recipients = about.get("recipients", ())
+    make = partial(pack, Options([str(data)], recipients=recipients))
+    return run(plan(**about), repository, copy, make)
+
+
+@pytest.fixture(params=["directory", "s3"])
+def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Repository:
+    if request.param == "directory":
+        return open_repository(str(tmp_path / "repository"))
+    endpoint = request.getfixturevalue("s3")
+    bucket = f"b{time.monotonic_ns()}"
+    boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        region_name="us-east-1",
+    ).create_bucket(Bucket=bucket)
+    return open_repository(f"s3://{bucket}/some/prefix", {**KEYS, "endpoint_url": endpoint})
+
+
+def only(repository: Repository) -> sets.BackupSet:
+    (found,) = sets.load(repository, "files").sets
+    return found
+
+
+def test_what_is_packed_is_what_is_stored(repository: Repository, data: Path, tmp_path: Path) -> None:
+    outcome = backup(repository, data)
+    assert outcome["set"]["verified"] == "read" and outcome["set"]["files"] == 1
+    folder = f"files/{outcome['set']['id']}"
+    archive = tmp_path / "archive"
+    archive.write_bytes(b"".join(repository.read(f"{folder}/archive001.tar.zst")))
+    (tmp_path / "out").mkdir()
+    subprocess.run(["tar", "-x", "--zstd", "-f", str(archive), "-C", str(tmp_path / "out")], check=True)
+    assert subprocess.run(["diff", "-r", str(data), f"{tmp_path}/out{data}"], check=False).returncode == 0
+
+
+def test_a_large_object_goes_in_parts(s3: str, repository: Repository) -> None:
+    chance = random.Random(2)
+    pieces = [chance.randbytes(1 << 20) for _piece in range(30)]
+    with repository.writer("files/large") as writer:
+        for piece in pieces:
+            writer.write(piece)
+        writer.commit()
+    assert b"".join(repository.read("files/large")) == b"".join(pieces)
+    with pytest.raises(RepositoryError, match="already"):
+        repository.put("files/large", b"other")
+
+
+def test_what_was_not_committed_is_not_there(repository: Repository) -> None:
+    repository.prepare()
+    with pytest.raises(RuntimeError), repository.writer("files/20260101T000000Z/x") as writer:
+        writer.write(b"y" * (20 << 20))
+        raise RuntimeError
+    repository.tidy("files/")
+    assert [key for key, _size in repository.keys("files/")] == []
+
+
+def truncated(content: bytes, chance: random.Random) -> bytes:
+    return content[: chance.randrange(len(content))]
+
+
+def flipped(content: bytes, chance: random.Random) -> bytes:
+    place = chance.randrange(len(content))
+    return content[:place] + bytes([content[place] ^ (1 << chance.randrange(8))]) + content[place + 1 :]
+
+
+def grown(content: bytes, chance: random.Random) -> bytes:
+    return content + chance.randbytes(1)
+
+
+def swapped(content: bytes, chance: random.Random) -> bytes:
+    half = len(content) // 2
+    return content[half:] + content[:half]
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, grown, swapped])
+def test_every_damage_is_found(data: Path, tmp_path: Path, damage: Callable[[bytes, random.Random], bytes]) -> None:
+    repository = open_repository(str(tmp_path / "repository"))
+    folder = Path(str(tmp_path)) / "repository" / "files" / backup(repository, data)["set"]["id"]
+    path, chance = folder / "archive001.tar.zst", random.Random(3)
+    whole = path.read_bytes()
+    for _offset in range(20):
+        path.write_bytes(damage(whole, chance))
+        assert verify(repository, only(repository).manifest, 2, None).faults
+    path.write_bytes(whole)
+    assert verify(repository, only(repository).manifest, 2, None).faults == []
+    path.unlink()
+    (fault,) = verify(repository, only(repository).manifest, 2, None).faults
+    assert "has no files/" in fault
+
+
+def test_no_false_alarm(data: Path, tmp_path: Path) -> None:
+    repository = open_repository(str(tmp_path / "repository"))
+    for _run in range(50):
+        assert backup(repository, data, policy=Policy(last=3))["set"]["verified"] == "read"
+    assert len(sets.load(repository, "files").sets) == 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b"[]", b'{"schema_version": "9.0"}', b'{"schema_version": "1.0"}',
+        b'{"schema_version": "1.0", "files": [{"path": "../../etc/passwd", "role": "x", "bytes": 1, "sha256": "0"}]}',
+    ],
+)  # fmt: skip
+def test_a_manifest_that_is_damaged_is_named_and_never_pruned(data: Path, tmp_path: Path, content: bytes) -> None:
+    repository = open_repository(str(tmp_path / "repository"))
+    name = backup(repository, data)["set"]["id"]
+    (tmp_path / "repository" / "files" / name / "manifest.json").write_bytes(content)
+    outcome = backup(repository, data, policy=Policy(last=1, min_verified=0))
+    assert list(outcome["locations"][0]["broken"]) == [name] and (tmp_path / "repository" / "files" / name).exists()
+
+
+def test_what_a_killed_run_left_is_cleared(repository: Repository, data: Path) -> None:
+    repository.prepare()
+    for key in ("archive001.tar.zst", "state.json"):
+        repository.put(f"files/20260101T000000Z/{key}", b"half")
+    outcome = backup(repository, data)
+    assert outcome["cleared"] == ["20260101T000000Z"]
+    assert not [key for key, _size in repository.keys("files/20260101T000000Z/")]
+
+
+def test_the_copy_is_the_same_set_and_is_made_up_for(data: Path, tmp_path: Path) -> None:
+    first, second = (open_repository(str(tmp_path / name)) for name in ("first", "second"))
+    backup(first, data)
+    outcome = backup(first, data, second, copy_policy=Policy(last=1, min_verified=1))
+    assert len(outcome["copied"]) == 2 and len(sets.load(second, "files").sets) == 1
+    assert only(second).manifest == sets.load(first, "files").sets[0].manifest and only(second).state.good
+    (tmp_path / "second").chmod(0o500)
+    shutil.rmtree(tmp_path / "second")
+    (tmp_path / "second").write_text("no directory")
+    with pytest.raises((BackupFailed, RepositoryError)):
+        backup(first, data, second)
+
+
+def test_a_disk_that_is_full_leaves_nothing(data: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(small)], check=True)
+    try:
+        repository = open_repository(str(small))
+        with pytest.raises(BackupFailed, match="No space left on device"):
+            backup(repository, data)
+        assert [key for key, _size in repository.keys("") if not key.endswith(".lock")] == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_clock_that_was_set_back_prunes_nothing(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = open_repository(str(tmp_path / "repository"))
+    backup(repository, data)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 86400)
+    outcome = backup(repository, data, policy=Policy(last=1, min_verified=1))
+    assert "the clock was set back" in outcome["locations"][0]["held"] and outcome["locations"][0]["pruned"] == []
+
+
+def test_two_runs_at_once(repository: Repository, data: Path) -> None:
+    repository.prepare()
+    with repository.lock("files", 0.0, "another run"), pytest.raises(Locked, match="another run"):
+        backup(repository, data)
+    assert backup(repository, data)["made"]
+
+
+class Slot:
+    """A place of a lease, in memory, with a clock of its own."""
+
+    def __init__(self) -> None:
+        self.name, self.clock = "slot", 0.0
+        self.content: tuple[bytes, str, float] | None = None
+
+    def read(self) -> tuple[bytes, str, float] | None:
+        return None if self.content is None else (*self.content[:2], self.clock - self.content[2])
+
+    def write(self, content: bytes, version: str | None) -> str | None:
+        if version != (None if self.content is None else self.content[1]):
+            return None
+        tag = f"v{random.random()}"
+        self.content = (content, tag, self.clock)
+        return tag
+
+    def remove(self) -> None:
+        self.content = None
+
+
+def test_a_lease_of_a_holder_that_is_gone_ends() -> None:
+    slot = Slot()
+    slot.write(b'{"seconds": 60, "pid": 1, "host": "x"}', None)
+    with pytest.raises(Locked, match="process 1 on x"), lease.hold(slot, 0.0, "me"):
+        pass
+    slot.clock = 61.0
+    with lease.hold(slot, 0.0, "me"):
+        assert slot.content is not None and b'"me"' in slot.content[0]
+    assert slot.content is None
+
+
+def test_a_lease_that_was_lost_is_told() -> None:
+    slot = Slot()
+    with pytest.raises(lease.LeaseLost), lease.hold(slot, 0.0, "me", seconds=0.4):
+        slot.content = (b"{}", "somebody else's", 0.0)
+        time.sleep(0.5)
+    assert slot.content is not None
+
+
+class Odd:
+    """A repository that does something else with one call."""
+
+    def __init__(self, inner: Repository, **calls: Callable[..., Any]) -> None:
+        self._inner, self._calls = inner, calls
+        self.name = inner.name
+
+    def __getattr__(self, name: str) -> Any:
+        return self._calls.get(name, getattr(self._inner, name))
+
+
+def test_a_repository_that_gives_back_other_bytes(data: Path, tmp_path: Path) -> None:
+    inner = open_repository(str(tmp_path / "repository"))
+
+    def other(key: str, chunk: int = 1 << 20) -> Iterator[bytes]:
+        for piece in inner.read(key, chunk):
+            yield piece[:-1] + b"?"
+
+    with pytest.raises(BackupFailed, match="other bytes than were written"):
+        backup(Odd(inner, read=other), data)  # type: ignore[arg-type]
+    found = only(inner)
+    assert found.state.damaged and not found.state.good
+    # It takes nobody's place, and a run that is due makes another one.
+    assert backup(inner, data, max_age=3600.0)["made"]
+
+
+def test_object_lock_is_respected(data: Path, tmp_path: Path) -> None:
+    inner = open_repository(str(tmp_path / "repository"))
+    kept = backup(inner, data)["set"]["id"]
+
+    def remove(key: str) -> None:
+        if kept in key:
+            raise ObjectLocked(f"{key} is kept by object lock until 2199-01-01")
+        inner.remove(key)
+
+    outcome = backup(Odd(inner, remove=remove), data, policy=Policy(last=1, min_verified=1))  # type: ignore[arg-type]
+    (place,) = outcome["locations"]
+    assert place["pruned"] == [] and "object lock until" in place["locked"][kept]
+
+
+def test_a_service_that_is_not_there(data: Path) -> None:
+    gone = open_repository("s3://bucket/x", {**KEYS, "endpoint_url": "http://127.0.0.1:1"})
+    with pytest.raises(RepositoryError, match="s3://bucket/x"):
+        backup(gone, data)
+
+
+def test_a_bucket_that_does_not_exist(s3: str, data: Path) -> None:
+    with pytest.raises(RepositoryError, match="404"):
+        backup(open_repository("s3://no-such-bucket/x", {**KEYS, "endpoint_url": s3}), data)
+
+
+def test_a_state_survives(tmp_path: Path, data: Path) -> None:
+    repository = open_repository(str(tmp_path / "repository"))
+    backup(repository, data)
+    found = only(repository)
+    found.state = State("read", 1.0, 2.0, {"seconds": 3}, None)
+    sets.save_state(repository, found)
+    assert only(repository).state == found.state
