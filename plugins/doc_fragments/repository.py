@@ -16,7 +16,7 @@ options:
     type: str
     required: true
   series:
-    description: The name under which sets of one kind follow each other. Retention and O(max_age) look at one series.
+    description: The name under which sets of one kind follow each other. Retention looks at one series.
     type: str
   s3_endpoint_url:
     description: The address of the service, where it is not Amazon's.

@@ -35,7 +35,7 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
 )
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 
-Make = Callable[[Repository, str], "tuple[list[StoredFile], dict[str, Any]]"]
+Make = Callable[[Repository, str], tuple[list[StoredFile], dict[str, Any]]]
 # A set that check mode would make has no id yet.
 PLANNED = "the set of this run"
 

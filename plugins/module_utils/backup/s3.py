@@ -293,6 +293,6 @@ def _told(place: str, key: str) -> Iterator[None]:
     except RepositoryError:
         raise
     except Exception as exc:
-        if type(exc).__module__.split(".")[0] not in ("botocore", "boto3", "urllib3", "ssl", "builtins"):
+        if type(exc).__module__.partition(".")[0] not in ("botocore", "boto3", "urllib3", "ssl", "builtins"):
             raise
         raise RepositoryError(f"{place}: {key}: {_words(exc)}") from exc
