@@ -29,6 +29,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.repository import 
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Policy
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed, Plan, run
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import verify
+from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist
 from ansible_collections.day2.ops.plugins.module_utils.process.locks import Locked
 from moto.server import ThreadedMotoServer
 
@@ -322,3 +323,35 @@ def test_a_state_survives(tmp_path: Path, data: Path) -> None:
     found.state = State("read", 1.0, 2.0, {"seconds": 3}, None)
     sets.save_state(repository, found)
     assert only(repository).state == found.state
+
+
+def test_the_probe_reads_sets(repository: Repository, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    endpoint = getattr(repository, "_options", {}).get("endpoint_url")
+    where = {"repository": repository.name, "series": "files", **({"endpoint_url": endpoint} if endpoint else {})}
+
+    def ask(*metrics: str) -> dict[str, dict[str, Any]]:
+        checks = [{"id": name, "title": name, "probe": "backup", "metric": name, **where} for name in metrics]
+        return {row["id"]: row for row in run_checklist(checks)["results"]}
+
+    nothing = ask("age", "unverified")
+    assert {row["status"] for row in nothing.values()} == {"critical"}
+    for _run in range(2):
+        backup(repository, data)
+    found = ask("age", "size_percent", "count", "unverified", "unencrypted", "unreadable", "proven_age")
+    assert {name: row["status"] for name, row in found.items()} == {
+        "age": "ok", "size_percent": "ok", "count": "ok", "unverified": "ok", "unencrypted": "critical",
+        "unreadable": "ok", "proven_age": "critical",
+    }  # fmt: skip
+    assert found["count"]["value"] == 2 and 0 <= found["age"]["value"] < 600
+    newest = sets.load(repository, "files").sets[0]
+    newest.state = State("read", time.time(), time.time() - 3600)
+    sets.save_state(repository, newest)
+    (key,) = [key for key, _size in repository.keys(f"files/{newest.manifest.id}/") if "archive" in key]
+    content = b"".join(repository.read(key))
+    repository.remove(key)
+    repository.put(key, content[:-1])
+    after = ask("proven_age", "unreadable")
+    assert 3590 < after["proven_age"]["value"] < 4200
+    assert after["unreadable"]["status"] == "critical" and "of the" in after["unreadable"]["evidence"][0]

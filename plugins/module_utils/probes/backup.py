@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Backups that lie as files in a directory: how old, how big against those before, whether they read."""
+"""Backups, as files in a directory or as sets of a repository: how old, how big against those before, whether good."""
 
 from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from typing import Any, Mapping, NamedTuple
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.files import BackupFile, fault, find, size_percent
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
@@ -23,19 +23,31 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argume
 from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, Undetermined
 from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progress
 
+# Of sets only: what their states and manifests say.
+_OF_SETS = ("unverified", "unencrypted", "proven_age")
+
 
 def _validate(args: dict[str, Any], metric: str | None) -> None:
+    if metric in _OF_SETS and args["repository"] is None:
+        raise FieldError("repository", f"is missing; metric '{metric}' is of backup sets")
+    if args["path"] is not None and args["series"] is not None:
+        raise FieldError("series", "goes with 'repository'")
     if args["since"] is not None and metric not in ("count", "unreadable"):
         raise FieldError("since", "is for the metrics 'count' and 'unreadable'")
 
 
 SPEC = ProbeSpec(
-    doc="Backup files of a shell pattern; the newest by time. None at all is critical. Files that are still written"
-    " (.tmp, .part) and digests (.sha256) do not count.",
+    doc="Backup files of a shell pattern, or the sets of a repository; the newest by time. None at all is critical."
+    " Files that are still written (.tmp, .part), digests (.sha256) and unfinished sets do not count.",
     arguments={
-        "path": Argument("path", "A shell pattern, such as `/var/backups/app/db_*.dump`.", required=True),
+        "path": Argument("path", "A shell pattern, such as `/var/backups/app/db_*.dump`."),
+        "repository": Argument("str", "A repository of backup sets: an absolute path, or `s3://bucket/prefix`."),
+        "series": Argument("str", "Its series; without it postgresql."),
+        "endpoint_url": Argument("str", "The address of an S3-compatible service, where it is not Amazon's."),
         "since": Argument("duration", "Only backups of this last stretch of time."),
-        "last": Argument("count", "For `unreadable`: how many of the newest are read.", default=1),
+        "last": Argument(
+            "count", "For `unreadable`, `unverified`, `unencrypted`: how many of the newest are meant.", default=1
+        ),
     },
     metrics={
         "age": Metric("Age of the newest.", "s"),
@@ -45,18 +57,27 @@ SPEC = ProbeSpec(
         "unreadable": Metric(
             "How many of the newest do not read to their end or differ from their digest; any is critical.", "backups"
         ),
+        "unverified": Metric(
+            "How many of the newest sets nobody has verified, or are known to be damaged; any is critical.", "backups"
+        ),
+        "unencrypted": Metric("How many of the newest sets are not encrypted; any is critical.", "backups"),
+        "proven_age": Metric("Time since a restore of one of the sets was proven; never is critical.", "s"),
     },
     default_metric="age",
+    one_of=("path", "repository"),
+    exclusive=(("path", "repository"),),
     validate=_validate,
 )
 _SHOWN = 10
 
 
 def source_key(check: Check) -> object:
-    return check.args["path"]
+    return tuple(check.args[name] for name in ("path", "repository", "series", "endpoint_url"))
 
 
-def open_source(checks: list[Check], _progress: Progress) -> list[BackupFile]:
+def open_source(checks: list[Check], _progress: Progress) -> list[BackupFile] | Sets:
+    if checks[0].args["repository"] is not None:
+        return _open_sets(checks[0].args)
     pattern = checks[0].args["path"]
     # A directory that may not be read looks empty to glob.
     folder = os.path.dirname(pattern)
@@ -79,9 +100,35 @@ def _line(each: BackupFile, now: float) -> str:
     return f"{each.path}: {size}, {format_duration(now - each.written)} old"
 
 
-def observe(files: list[BackupFile], check: Check) -> Observation:
+class Sets(NamedTuple):
+    """The sets of a repository, newest first, also in the shape of files."""
+
+    repository: Any
+    found: list[Any]
+    files: list[BackupFile]
+
+
+def _open_sets(args: Mapping[str, Any]) -> Sets:
+    from ansible_collections.day2.ops.plugins.module_utils.backup.repository import RepositoryError, open_repository
+    from ansible_collections.day2.ops.plugins.module_utils.backup.sets import load
+
+    try:
+        repository = open_repository(args["repository"], {"endpoint_url": args["endpoint_url"]})
+        found = load(repository, args["series"] or "postgresql").sets
+    except RepositoryError as exc:
+        if isinstance(exc.__cause__, PermissionError):
+            raise NeedsRoot(f"{args['repository']} cannot be read") from None
+        raise Undetermined(str(exc)) from None
+    files = [BackupFile(each.manifest.id, each.manifest.time, each.manifest.size) for each in found]
+    return Sets(repository, found, files)
+
+
+def observe(source: list[BackupFile] | Sets, check: Check) -> Observation:
     args, metric, now = check.args, check.metric.name, time.time()
-    pattern = args["path"]
+    pattern = args["path"] or args["repository"]
+    files = source.files if isinstance(source, Sets) else source
+    if isinstance(source, Sets) and files and metric in (*_OF_SETS, "unreadable"):
+        return _of_sets(source, args["last"], metric, now)
     if args["since"] is not None:
         files = [each for each in files if now - each.written <= args["since"]]
     stretch = f" of the last {format_duration(args['since'])}" if args["since"] is not None else ""
@@ -109,6 +156,47 @@ def observe(files: list[BackupFile], check: Check) -> Observation:
         text = f"{name} has {size}, {share:.0f} % of the median of those before"
         return Observation(round(share, 2), text, evidence=evidence)
     return _read_whole(files[: args["last"]] if args["since"] is None else files)
+
+
+def _of_sets(source: Sets, last: int, metric: str, now: float) -> Observation:
+    chosen = source.found[:last]
+    if metric == "proven_age":
+        proven = max((each.state.proven_at for each in source.found if each.state.proven_at is not None), default=None)
+        if proven is None:
+            return Observation(None, "", failure="no restore of these backups was ever proven")
+        return Observation(round(now - proven, 1), f"a restore was proven {format_duration(now - proven)} ago")
+    if metric == "unencrypted":
+        faults = {each.manifest.id: None if each.manifest.encrypted else "is not encrypted" for each in chosen}
+        word = "encrypted"
+    elif metric == "unverified":
+        faults = {each.manifest.id: _verdict(each) for each in chosen}
+        word = "verified"
+    else:
+        faults = {each.manifest.id: _read_set(source.repository, each) for each in chosen}
+        word = "whole"
+    bad = [f"{name} {wrong}" for name, wrong in faults.items() if wrong is not None]
+    text = f"{len(chosen) - len(bad)} of the {len(chosen)} newest sets are {word}"
+    return Observation(len(bad), text, evidence=bad, unexpected="all should be" if bad else None)
+
+
+def _verdict(each: Any) -> str | None:
+    if each.state.damaged is not None:
+        return f"is damaged: {each.state.damaged}"
+    return None if each.state.good else "was not verified"
+
+
+def _read_set(repository: Any, each: Any) -> str | None:
+    """By digests: whoever checks has no key, and the set was parsed when it was made."""
+    from ansible_collections.day2.ops.plugins.module_utils.backup.repository import RepositoryError
+    from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Damaged, drain, stored_pieces
+
+    about = each.manifest
+    try:
+        for stored in about.files:
+            drain(stored_pieces(repository, f"{about.series}/{about.id}", stored))
+    except (Damaged, RepositoryError) as exc:
+        return str(exc)
+    return None
 
 
 def _read_whole(files: list[BackupFile]) -> Observation:
