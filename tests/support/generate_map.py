@@ -19,7 +19,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 MANUALS = ROOT / "docs" / "manuals"
-CADENCES = ("daily", "weekly", "monthly", "quarterly")
+CADENCES = ("daily", "weekly", "monthly", "quarterly", "backup")
 
 _HEAD = """# From the manual to the check
 
