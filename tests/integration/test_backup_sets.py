@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -216,6 +217,21 @@ def test_a_clock_that_was_set_back_prunes_nothing(data: Path, tmp_path: Path, mo
     monkeypatch.setattr(time, "time", lambda: now - 86400)
     outcome = backup(repository, data, policy=Policy(last=1, min_verified=1))
     assert "the clock was set back" in outcome["locations"][0]["held"] and outcome["locations"][0]["pruned"] == []
+
+
+def test_what_cannot_be_listed_is_not_empty(data: Path, tmp_path: Path) -> None:
+    repository = open_repository(str(tmp_path / "repository"))
+    backup(repository, data)
+    check = "import sys; sys.path.insert(0, '.collections'); import os; os.setuid(65534)\n"
+    check += "from ansible_collections.day2.ops.plugins.module_utils.backup.directory import Directory\n"
+    check += "print(list(Directory(sys.argv[1]).keys('files/')))"
+    for place in (tmp_path, *tmp_path.parents[:3]):
+        place.chmod(place.stat().st_mode | 0o055)
+    (tmp_path / "repository").chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", check, str(tmp_path / "repository")], capture_output=True, text=True, check=False
+    )
+    assert "Permission denied" in done.stderr and done.stdout == ""
 
 
 def test_two_runs_at_once(repository: Repository, data: Path) -> None:

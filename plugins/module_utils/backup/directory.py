@@ -77,7 +77,9 @@ class Directory:
 
     def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
         folder = self._path(prefix.rstrip("/")) if prefix.strip("/") else self.root
-        for place, folders, names in os.walk(folder):
+        if not os.path.lexists(folder):
+            return
+        for place, folders, names in os.walk(folder, onerror=self._unlisted):
             folders.sort()
             for name in sorted(names):
                 path = os.path.join(place, name)
@@ -87,6 +89,11 @@ class Directory:
                     continue
                 if stat.S_ISREG(status.st_mode):
                     yield os.path.relpath(path, self.root), status.st_size
+
+    def _unlisted(self, error: OSError) -> None:
+        """What cannot be listed is not empty: whoever took it for that would begin anew."""
+        if not isinstance(error, FileNotFoundError):
+            raise RepositoryError(f"{self.name}: {error.filename}: {error.strerror}") from error
 
     def remove(self, key: str) -> None:
         path = self._path(key)

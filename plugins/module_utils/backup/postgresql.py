@@ -12,6 +12,7 @@ of data can be read in parallel.
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -107,15 +108,16 @@ def dump(
             key=lambda unit: unit.size,
             reverse=True,
         )
+        stop = threading.Event()
         coding = Coding(options.level, _threads(units, options.jobs), options.recipients)
 
         def run(unit: _Unit) -> StoredFile:
-            return store(repository, folder, unit.target, coding, [unit.program], timeout=options.timeout)
+            return store(repository, folder, unit.target, coding, [unit.program], timeout=options.timeout, stop=stop)
 
         def count() -> dict[str, list[dict[str, Any]]]:
             return {each.properties["name"]: _rows(each) for each in opened} if options.count_rows else {}
 
-        files, rows = _together(run, units, count, options.jobs)
+        files, rows = _together(run, units, count, options.jobs, stop)
         about = _about(server, options, programs, opened, rows)
     return sorted(files, key=lambda each: each.path), about
 
@@ -127,9 +129,13 @@ def _threads(units: Sequence[_Unit], jobs: int) -> int:
 
 
 def _together(
-    run: Callable[[_Unit], StoredFile], units: Sequence[_Unit], count: Callable[[], Any], jobs: int
+    run: Callable[[_Unit], StoredFile],
+    units: Sequence[_Unit],
+    count: Callable[[], Any],
+    jobs: int,
+    stop: threading.Event,
 ) -> tuple[list[StoredFile], Any]:
-    """All units by so many threads (each waits for programs), rows counted meanwhile. The first failure is raised."""
+    """All units by so many threads (each waits for programs), rows counted meanwhile. The first failure ends them."""
     with ThreadPoolExecutor(jobs) as pool:
         futures: list[Future[StoredFile]] = [pool.submit(run, unit) for unit in units]
         try:
@@ -139,6 +145,7 @@ def _together(
                 future.result()
             return [future.result() for future in futures], rows
         except BaseException:
+            stop.set()
             for future in futures:
                 future.cancel()
             raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from dataclasses import dataclass
 from typing import Iterable, Iterator, Sequence
 
@@ -60,6 +61,7 @@ def store(
     programs: Sequence[Program],
     source: Source = None,
     timeout: float | None = None,
+    stop: threading.Event | None = None,
 ) -> StoredFile:
     """What the programs write (or what `source` says), in one file of a set."""
     path = target.path + coding.suffix
@@ -72,7 +74,7 @@ def store(
             size += len(piece)
             writer.write(piece)
 
-        run_pipeline([*programs, *coding.programs()], sink, source, timeout)
+        run_pipeline([*programs, *coding.programs()], sink, source, timeout, stop=stop)
         writer.commit()
     return StoredFile(
         path=path,

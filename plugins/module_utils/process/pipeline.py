@@ -15,6 +15,7 @@ import selectors
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import IO, Any, Callable, Iterable, Mapping, Sequence, Union, cast
@@ -29,6 +30,8 @@ _F_SETPIPE_SZ = 1031
 _SIGPIPE = (-signal.SIGPIPE, 128 + signal.SIGPIPE)
 # Waited for, when a program that was asked to end does not: then it is killed.
 _PATIENCE = 5.0
+# How soon a stream notices that it is to stop.
+_STOP_POLL = 0.5
 
 Source = Union[None, IO[bytes], Iterable[bytes]]
 Sink = Callable[[bytes], None]
@@ -78,18 +81,20 @@ def run_pipeline(
     source: Source = None,
     timeout: float | None = None,
     chunk: int = CHUNK,
+    stop: threading.Event | None = None,
 ) -> None:
     """Run the programs; every piece of the last one's output goes to `sink`.
 
     `source` feeds the first one: an open file that it reads itself, or pieces of bytes. PipelineError names the
-    program that failed first: one that died because the one after it went away is not to blame. Whatever ends this
+    program that failed first: one that died because the one after it went away is not to blame. `stop` ends it from
+    another thread. Whatever ends this
     (`sink` or `source` raising too) ends all programs before it returns.
     """
     running: list[_Running] = []
     end = None if timeout is None else time.monotonic() + timeout
     try:
         _start(programs, source, running)
-        _pump(running, sink, source, end, chunk)
+        _pump(running, sink, source, end, chunk, stop)
         for each in running:
             each.process.wait(None if end is None else max(0.1, end - time.monotonic()))
     except subprocess.TimeoutExpired as exc:
@@ -142,7 +147,14 @@ def _widen(descriptor: int) -> None:
         return
 
 
-def _pump(running: Sequence[_Running], sink: Sink, source: Source, end: float | None, chunk: int) -> None:
+def _pump(
+    running: Sequence[_Running],
+    sink: Sink,
+    source: Source,
+    end: float | None,
+    chunk: int,
+    stop: threading.Event | None,
+) -> None:
     """Feed the first, drain the last, and listen to the complaints of all, until every output is closed."""
     output = cast(IO[bytes], running[-1].process.stdout).fileno()
     feed = _Feed(running[0].process.stdin, source)
@@ -155,6 +167,10 @@ def _pump(running: Sequence[_Running], sink: Sink, source: Source, end: float | 
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
                 raise subprocess.TimeoutExpired(running[0].program.argv, 0)
+            if stop is not None:
+                if stop.is_set():
+                    raise PipelineError("stopped, because another stream failed")
+                left = min(_STOP_POLL, _STOP_POLL if left is None else left)
             for key, _events in selector.select(left):
                 if key.fd == feed.descriptor:
                     feed.write(selector)

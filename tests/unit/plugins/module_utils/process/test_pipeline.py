@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +103,14 @@ def test_time_is_bounded_and_nobody_is_left() -> None:
     before = children()
     with pytest.raises(PipelineTimeout, match=r"sleep \| cat took longer than 0.3 s"):
         output(Program(["sleep", "60"]), Program(["cat"]), timeout=0.3)
+    assert children() == before
+
+
+def test_another_thread_may_stop_it() -> None:
+    stop, before = threading.Event(), children()
+    threading.Timer(0.2, stop.set).start()
+    with pytest.raises(PipelineError, match="another stream failed"):
+        run_pipeline([Program(["sleep", "60"]), Program(["cat"])], lambda _piece: None, stop=stop)
     assert children() == before
 
 
