@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from bench import checklist, files, history, logs, report
+from bench import backup, checklist, files, history, logs, report
 from bench.measure import ROOT, Figure
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "logs": logs.run,
     "report": report.run,
     "history": history.run,
+    "backup": backup.run,
     "checklist": checklist.run,
 }
 
