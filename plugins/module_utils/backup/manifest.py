@@ -4,7 +4,7 @@
 
 """What a backup set says of itself (`manifest.json`, immutable) and what was found of it since (`state.json`). Pure.
 
-Schema 1.0 of the manifest: docs/backup-manifest.json. Times are RFC 3339 in UTC, sizes are bytes.
+The fields are told in docs/backup.md. Times are RFC 3339 in UTC, sizes are bytes.
 """
 
 from __future__ import annotations
