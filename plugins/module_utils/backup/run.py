@@ -25,7 +25,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.retention import (
     decide,
 )
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet, Series
-from ansible_collections.day2.ops.plugins.module_utils.backup.streams import stored_pieces
+from ansible_collections.day2.ops.plugins.module_utils.backup.streams import drain, stored_pieces
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import DIGEST, verify
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
     BYTES,
@@ -144,7 +144,9 @@ def _make(plan: Plan, place: _Place, make: Make, now: float, outcome: dict[str, 
     sets.publish(place.repository, manifest)
     made = BackupSet(manifest, State())
     place.found.sets.insert(0, made)
-    outcome.update(made=True, seconds=round(seconds, 3), throughput=round(manifest.size / max(seconds, 1e-6)))
+    outcome.update(
+        made=True, changed=True, seconds=round(seconds, 3), throughput=round(manifest.size / max(seconds, 1e-6))
+    )
     if plan.verify:
         _verify(plan, place, made, outcome)
 
@@ -222,8 +224,7 @@ def _copy_files(source: Repository, target: Repository, folder: str, manifest: M
 def _verify_copy(target: Repository, copied: BackupSet, proven: State) -> None:
     folder = f"{copied.manifest.series}/{copied.manifest.id}"
     for each in copied.manifest.files:
-        for _piece in stored_pieces(target, folder, each):
-            pass
+        drain(stored_pieces(target, folder, each))
     # The same bytes: whatever was found of them holds for them here.
     level = proven.verified if proven.verified != "none" else DIGEST
     copied.state = State(verified=level, verified_at=time.time())
