@@ -293,6 +293,7 @@ def _told(place: str, key: str) -> Iterator[None]:
     except RepositoryError:
         raise
     except Exception as exc:
-        if type(exc).__module__.partition(".")[0] not in ("botocore", "boto3", "urllib3", "ssl", "builtins"):
+        theirs = type(exc).__module__.partition(".")[0] in ("botocore", "boto3", "urllib3")
+        if not theirs and not isinstance(exc, OSError):
             raise
         raise RepositoryError(f"{place}: {key}: {_words(exc)}") from exc
