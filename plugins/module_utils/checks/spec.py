@@ -213,6 +213,12 @@ def _integers(value: object) -> tuple[int, ...]:
     return tuple(_integer(entry) for entry in entries)
 
 
+def _mappings(value: object) -> tuple[dict[str, Any], ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(entry, dict) for entry in value):
+        raise ArgumentError(f"{value!r} is not a list of mappings")
+    return tuple(dict(entry) for entry in value)
+
+
 def _mapping(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ArgumentError(f"{value!r} is not a mapping")
@@ -232,6 +238,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "strings": _strings,
     "integers": _integers,
     "mapping": _mapping,
+    "mappings": _mappings,
     "sustained": _sustained,
     "mode": _mode,
     "check": _check,
