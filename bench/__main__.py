@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from bench import backup, checklist, files, history, logs, report
+from bench import backup, checklist, faults, files, history, logs, pitr, report
 from bench.measure import ROOT, Figure
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
@@ -19,6 +19,8 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "report": report.run,
     "history": history.run,
     "backup": backup.run,
+    "faults": faults.run,
+    "pitr": pitr.run,
     "checklist": checklist.run,
 }
 

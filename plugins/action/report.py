@@ -21,11 +21,11 @@ from ansible_collections.day2.ops.plugins.plugin_utils.history.remember import M
 from ansible_collections.day2.ops.plugins.plugin_utils.history.store import is_server
 from ansible_collections.day2.ops.plugins.plugin_utils.report import acknowledge, hostvars, write
 from ansible_collections.day2.ops.plugins.plugin_utils.report.deliver import check_name, deliver
-from ansible_collections.day2.ops.plugins.plugin_utils.report.document import Report, Run, build
+from ansible_collections.day2.ops.plugins.plugin_utils.report.document import Report, Run, Steps, build
 from ansible_collections.day2.ops.plugins.plugin_utils.report.version import collection_version
 
-# Set by the playbook where a step of a host failed.
-_STEP_FAILED = "day2_step_failed"
+# Set by roles for each step that was taken, and by the playbook where one failed.
+_STEP_RESULTS, _STEP_FAILED = "day2_step_results", "day2_step_failed"
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "title": {"type": "str", "required": True},
     "cadence": {"type": "str"},
@@ -144,5 +144,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             keep_days=arguments["history_days"],
             writes=not self._task.check_mode,
         )
-        failed = {host: str(told) for host, told in inputs.hosts.registered(_STEP_FAILED) if told}
-        return build(run, inputs.hosts.registered(arguments["variable"]), now, inputs.acknowledged, memory, failed)
+        taken, failed = (dict(inputs.hosts.registered(name)) for name in (_STEP_RESULTS, _STEP_FAILED))
+        steps = {
+            host: Steps(taken[host] or (), str(failed[host]) if failed[host] else None)
+            for host in taken
+            if taken[host] or failed[host]
+        }
+        return build(run, inputs.hosts.registered(arguments["variable"]), now, inputs.acknowledged, memory, steps)

@@ -40,4 +40,10 @@ options:
     description: Whether the service's certificate must be valid.
     type: bool
     default: true
+  s3_timeout:
+    description:
+      - How long the service may be silent in the middle of a request before it is made again. After five attempts it
+        has failed.
+    type: str
+    default: 60s
 """

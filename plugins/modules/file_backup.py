@@ -74,6 +74,10 @@ set:
     run_id: {description: 'The run it belongs to, or null.', type: str, sample: null}
     locations: {description: Where it is., type: list, elements: str, sample: [/var/backups/shop]}
     paths: {description: Each path with the file of the set that holds it., type: list, elements: dict}
+step:
+  description: The run as a line of a report (C(day2_step_results), docs/backup.md).
+  returned: success
+  type: dict
 made:
   description: Whether a set was made.
   returned: always

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,8 @@ from lab_host import LabHost  # noqa: E402
 
 @pytest.fixture(scope="session")
 def lab_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabHost]:
-    lab = Lab("test")
+    # Two runs at the same time need two labs.
+    lab = Lab(os.environ.get("DAY2_TEST_LAB", "test"))
     lab.down()
     try:
         lab.up({LabHost.name: "options_engine"})

@@ -11,15 +11,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.backup import lease, sets
-from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import KIND, Options, pack
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import State
 from ansible_collections.day2.ops.plugins.module_utils.backup.repository import (
     ObjectLocked,
@@ -28,10 +26,11 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.repository import 
     open_repository,
 )
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Policy
-from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed, Plan, run
+from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import verify
 from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist
 from ansible_collections.day2.ops.plugins.module_utils.process.locks import Locked
+from file_sets import Damage, Odd, backup, flipped, grown, make_data, only, swapped, truncated
 from moto.server import ThreadedMotoServer
 
 KEYS = {"access_key": "testing", "secret_key": "testing", "region": "us-east-1"}
@@ -48,22 +47,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    (folder / "in").mkdir(parents=True)
-    chance = random.Random(1)
-    for number in range(5):
-        (folder / "in" / f"file {number} é").write_bytes(chance.randbytes(200_000) + b"x" * 200_000)
-    return folder
-
-
-def plan(**about: Any) -> Plan:
-    return Plan(**{"kind": KIND, "series": "files", "policy": Policy(), "jobs": 2, **about})
-
-
-def backup(repository: Repository, data: Path, copy: Repository | None = None, **about: Any) -> dict[str, Any]:
-    recipients = about.get("recipients", ())
-    make = partial(pack, Options([str(data)], recipients=recipients))
-    return run(plan(**about), repository, copy, make)
+    return make_data(tmp_path / "data")
 
 
 @pytest.fixture(params=["directory", "s3"])
@@ -80,11 +64,6 @@ def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Repository:
         region_name="us-east-1",
     ).create_bucket(Bucket=bucket)
     return open_repository(f"s3://{bucket}/some/prefix", {**KEYS, "endpoint_url": endpoint})
-
-
-def only(repository: Repository) -> sets.BackupSet:
-    (found,) = sets.load(repository, "files").sets
-    return found
 
 
 def test_what_is_packed_is_what_is_stored(repository: Repository, data: Path, tmp_path: Path) -> None:
@@ -119,26 +98,8 @@ def test_what_was_not_committed_is_not_there(repository: Repository) -> None:
     assert [key for key, _size in repository.keys("files/")] == []
 
 
-def truncated(content: bytes, chance: random.Random) -> bytes:
-    return content[: chance.randrange(len(content))]
-
-
-def flipped(content: bytes, chance: random.Random) -> bytes:
-    place = chance.randrange(len(content))
-    return content[:place] + bytes([content[place] ^ (1 << chance.randrange(8))]) + content[place + 1 :]
-
-
-def grown(content: bytes, chance: random.Random) -> bytes:
-    return content + chance.randbytes(1)
-
-
-def swapped(content: bytes, chance: random.Random) -> bytes:
-    half = len(content) // 2
-    return content[half:] + content[:half]
-
-
 @pytest.mark.parametrize("damage", [truncated, flipped, grown, swapped])
-def test_every_damage_is_found(data: Path, tmp_path: Path, damage: Callable[[bytes, random.Random], bytes]) -> None:
+def test_every_damage_is_found(data: Path, tmp_path: Path, damage: Damage) -> None:
     repository = open_repository(str(tmp_path / "repository"))
     folder = Path(str(tmp_path)) / "repository" / "files" / backup(repository, data)["set"]["id"]
     path, chance = folder / "archive001.tar.zst", random.Random(3)
@@ -279,17 +240,6 @@ def test_a_lease_that_was_lost_is_told() -> None:
         slot.content = (b"{}", "somebody else's", 0.0)
         time.sleep(0.5)
     assert slot.content is not None
-
-
-class Odd:
-    """A repository that does something else with one call."""
-
-    def __init__(self, inner: Repository, **calls: Callable[..., Any]) -> None:
-        self._inner, self._calls = inner, calls
-        self.name = inner.name
-
-    def __getattr__(self, name: str) -> Any:
-        return self._calls.get(name, getattr(self._inner, name))
 
 
 def test_a_repository_that_gives_back_other_bytes(data: Path, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ REPOSITORY: dict[str, dict[str, Any]] = {
     "s3_session_token": {"type": "str", "no_log": True},
     "s3_ca_path": {"type": "path"},
     "s3_validate_certs": {"type": "bool", "default": True},
+    "s3_timeout": {"type": "str", "default": "60s"},
 }
 MAKING: dict[str, dict[str, Any]] = {
     "copy_to": {"type": "str"},
@@ -76,6 +77,9 @@ def login(params: Mapping[str, Any]) -> Login:
 
 def repository(params: Mapping[str, Any], name: str = "repository", streams: int = 1) -> Repository:
     options = {option: params[f"s3_{option}"] for option in _S3}
+    options["timeout"] = seconds(params, "s3_timeout")
+    if options["timeout"] is not None and options["timeout"] < 1:
+        raise ArgumentFault(f"'s3_timeout' is {params['s3_timeout']}; a second is the least")
     spool = size("spool_max", params["spool_max"]) // max(1, streams) if params.get("spool_max") else 0
     return open_repository(params[name], {**options, "spool": spool})
 

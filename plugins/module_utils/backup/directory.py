@@ -6,18 +6,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager, suppress
-from typing import ContextManager, Iterator
+from typing import BinaryIO, Iterator
 
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import ObjectLocked, RepositoryError
+from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import SET_ID
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import (
+    Held,
+    Missing,
+    ObjectLocked,
+    RepositoryError,
+    Unreadable,
+)
 from ansible_collections.day2.ops.plugins.module_utils.process.files import write_atomic
 from ansible_collections.day2.ops.plugins.module_utils.process.locks import file_lock
 
 _UNFINISHED = ".unfinished"
 # Written this much before the kernel is told to begin: a dump of gigabytes is not all in its cache at the end.
 _FLUSH = 64 << 20
+_NO_FILE = "it is no regular file"
 
 
 class Directory:
@@ -36,6 +45,10 @@ class Directory:
     def prepare(self) -> None:
         try:
             _make_folders(self.root)
+            if not os.path.isdir(self.root):
+                raise RepositoryError(f"{self.root} is no directory")
+            if os.statvfs(self.root).f_flag & os.ST_RDONLY:
+                raise RepositoryError(f"{self.root} lies on a read-only file system")
             if not os.access(self.root, os.W_OK | os.X_OK):
                 raise RepositoryError(f"{self.root} cannot be written by this user")
         except OSError as exc:
@@ -53,7 +66,7 @@ class Directory:
             writing.close()
 
     def read(self, key: str, chunk: int = 1 << 20) -> Iterator[bytes]:
-        with _told(self.name, key), open(self._path(key), "rb", buffering=0) as stream:
+        with _told(self.name, key), _opened(self._path(key)) as stream:
             while True:
                 piece = stream.read(chunk)
                 if not piece:
@@ -70,9 +83,9 @@ class Directory:
 
     def get(self, key: str) -> bytes | None:
         try:
-            with _told(self.name, key), open(self._path(key), "rb") as stream:
+            with _told(self.name, key), _opened(self._path(key)) as stream:
                 return stream.read()
-        except _Missing:
+        except Missing:
             return None
 
     def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
@@ -81,14 +94,15 @@ class Directory:
             return
         for place, folders, names in os.walk(folder, onerror=self._unlisted):
             folders.sort()
-            for name in sorted(names):
+            # A link to a directory is not entered: it stands for itself.
+            links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+            for name in sorted([*names, *links]):
                 path = os.path.join(place, name)
                 try:
                     status = os.lstat(path)
                 except FileNotFoundError:
                     continue
-                if stat.S_ISREG(status.st_mode):
-                    yield os.path.relpath(path, self.root), status.st_size
+                yield os.path.relpath(path, self.root), status.st_size
 
     def _unlisted(self, error: OSError) -> None:
         """What cannot be listed is not empty: whoever took it for that would begin anew."""
@@ -100,7 +114,7 @@ class Directory:
         try:
             with _told(self.name, key):
                 os.unlink(path)
-        except _Missing:
+        except Missing:
             return
         except RepositoryError as exc:
             if isinstance(exc.__cause__, PermissionError):
@@ -108,18 +122,28 @@ class Directory:
             raise
         # A directory goes with its last file.
         folder = os.path.dirname(path)
-        while folder != self.root and not os.listdir(folder):
-            os.rmdir(folder)
-            folder = os.path.dirname(folder)
+        with _told(self.name, key):
+            while folder != self.root and not os.listdir(folder):
+                os.rmdir(folder)
+                folder = os.path.dirname(folder)
 
     def tidy(self, prefix: str) -> None:
-        """Unfinished files have keys: they go with what else is unpublished."""
+        """Directories of sets that never got a file, or lost their last one just before a kill."""
+        top = self._path(prefix.rstrip("/"))
+        for place, _folders, _names in os.walk(top, topdown=False, onerror=self._unlisted):
+            series_or_set = os.path.relpath(place, self.root).split(os.sep)[:2]
+            if any(SET_ID.fullmatch(name) for name in series_or_set) and not os.listdir(place):
+                with _told(self.name, os.path.relpath(place, self.root)):
+                    os.rmdir(place)
 
-    def lock(self, series: str, wait: float, holder: str) -> ContextManager[None]:
+    @contextmanager
+    def lock(self, series: str, wait: float, holder: str) -> Iterator[Held]:
         folder = self._path(series)
         with _told(self.name, series):
             _make_folders(folder)
-        return file_lock(os.path.join(folder, ".lock"), wait, holder)
+        with file_lock(os.path.join(folder, ".lock"), wait, holder):
+            # The kernel takes it from nobody.
+            yield lambda: None
 
 
 def _make_folders(path: str) -> None:
@@ -164,13 +188,21 @@ class _FileWriter:
         self._committed = True
 
     def close(self) -> None:
-        os.close(self._descriptor)
-        if not self._committed and os.path.lexists(self._beside):
-            os.unlink(self._beside)
+        # What went wrong before is told; the next run removes what cannot be removed now.
+        with suppress(OSError):
+            os.close(self._descriptor)
+        if not self._committed:
+            with suppress(OSError):
+                os.unlink(self._beside)
 
 
-class _Missing(RepositoryError):
-    """There is no such file."""
+def _opened(path: str) -> BinaryIO:
+    """A regular file. What lies in its place may be a link out of the repository, or a pipe that nobody ever feeds."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.ELOOP, _NO_FILE)
+    return open(descriptor, "rb", buffering=0)
 
 
 @contextmanager
@@ -179,6 +211,10 @@ def _told(place: str, key: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as exc:
-        raise _Missing(f"{place} has no {key}") from exc
+        raise Missing(f"{place} has no {key}") from exc
     except OSError as exc:
+        if exc.errno in (errno.ELOOP, errno.ENXIO):
+            raise Unreadable(f"{place}: {key}: {_NO_FILE}") from exc
+        if exc.errno == errno.EIO:
+            raise Unreadable(f"{place}: {key}: {exc.strerror}") from exc
         raise RepositoryError(f"{place}: {key}: {exc.strerror or exc}") from exc

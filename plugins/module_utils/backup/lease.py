@@ -12,9 +12,11 @@ import secrets
 import socket
 import threading
 import time
-from contextlib import contextmanager
-from typing import Iterator, Protocol
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Iterator, Protocol
 
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Held
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.process.locks import Locked
@@ -23,12 +25,20 @@ SECONDS = 60.0
 _POLL = 2.0
 
 
+# How long the end of a run waits for a renewal that hangs.
+_PATIENCE = 10.0
+
+
 class LeaseLost(Day2Error):
     """The lease could not be renewed and may be somebody else's now."""
 
 
 class Place(Protocol):
-    """Where a lease lies: a small object that can be written only if nobody else wrote it."""
+    """Where a lease lies: a small object that can be written only if nobody else wrote it.
+
+    A write whose answer is lost and that is then refused because of itself has to be told as done: no two contents
+    are the same.
+    """
 
     name: str
 
@@ -37,64 +47,91 @@ class Place(Protocol):
     def remove(self) -> None: ...
 
 
+@dataclass
+class _Lease:
+    """A lease on its way. `renewed` is a monotonic time from before the write that was the last to succeed."""
+
+    about: dict[str, Any]
+    seconds: float
+    version: str = ""
+    renewed: float = 0.0
+    done: threading.Event = field(default_factory=threading.Event)
+    lost: threading.Event = field(default_factory=threading.Event)
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def content(self) -> bytes:
+        """New each time: a version may be no more than a digest of it, and a renewal has to change that."""
+        return json.dumps(
+            {**self.about, "seconds": self.seconds, "token": self.token, "n": time.monotonic_ns()}
+        ).encode()
+
+    def check(self, name: str) -> None:
+        if self.lost.is_set() or time.monotonic() - self.renewed >= self.seconds:
+            raise LeaseLost(f"{name} was lost while it was held: another run may be at work")
+
+
 @contextmanager
-def hold(place: Place, wait: float, holder: str, seconds: float = SECONDS, poll: float = _POLL) -> Iterator[None]:
-    """Hold a lease, renewed by a thread of its own. LeaseLost at the end when it was lost meanwhile.
+def hold(place: Place, wait: float, holder: str, seconds: float = SECONDS, poll: float = _POLL) -> Iterator[Held]:
+    """Hold a lease, renewed by a thread of its own. What it yields raises LeaseLost as soon as the lease may be lost.
 
     `wait` is how long to wait for another holder, `seconds` how long the lease lives without being renewed. Its age is
     told by the place, not by this host's clock.
     """
-    about = {"host": socket.gethostname(), "pid": os.getpid(), "for": holder, "seconds": seconds}
-    content = json.dumps({**about, "token": secrets.token_hex(8)}).encode()
-    version = _take(place, content, wait, poll)
-    done, lost = threading.Event(), threading.Event()
-    renewing = threading.Thread(target=_renew, args=(place, content, version, seconds, done, lost), daemon=True)
+    lease = _Lease({"host": socket.gethostname(), "pid": os.getpid(), "for": holder}, seconds)
+    _take(place, lease, wait, poll)
+    renewing = threading.Thread(target=_renew, args=(place, lease), daemon=True)
     renewing.start()
     try:
-        yield
+        yield lambda: lease.check(place.name)
     finally:
-        done.set()
-        renewing.join()
-        if not lost.is_set():
+        lease.done.set()
+        renewing.join(_PATIENCE)
+        _release(place, lease)
+    lease.check(place.name)
+
+
+def _release(place: Place, lease: _Lease) -> None:
+    """Remove it, if it still is this one's. A place that does not answer lets it end by itself."""
+    with suppress(Day2Error):
+        found = place.read()
+        if found is not None and lease.token.encode() in found[0]:
             place.remove()
-    if lost.is_set():
-        raise LeaseLost(f"{place.name} was lost while it was held: another run may have been at work")
 
 
-def _take(place: Place, content: bytes, wait: float, poll: float) -> str:
+def _take(place: Place, lease: _Lease, wait: float, poll: float) -> None:
     begun = time.monotonic()
     while True:
-        found = place.read()
+        found, now = place.read(), time.monotonic()
         if found is None:
-            version = place.write(content, None)
+            version = place.write(lease.content(), None)
         else:
             held, tag, age = found
-            version = place.write(content, tag) if age > _lifetime(held) else None
+            version = place.write(lease.content(), tag) if age > _lifetime(held) else None
         if version is not None:
-            return version
+            lease.version, lease.renewed = version, now
+            return
         waited = time.monotonic() - begun
         if waited >= wait:
             raise Locked(f"{place.name} is held by {_who(found)}")
         time.sleep(min(poll, max(0.05, wait - waited)))
 
 
-def _renew(
-    place: Place, content: bytes, version: str, seconds: float, done: threading.Event, lost: threading.Event
-) -> None:
-    renewed = time.monotonic()
-    while not done.wait(seconds / 4):
-        try:
-            fresh = place.write(content, version)
-        except Day2Error:
-            # The place may be back before the lease has ended.
-            if time.monotonic() - renewed > seconds * 0.75:
-                lost.set()
+def _renew(place: Place, lease: _Lease) -> None:
+    try:
+        while not lease.done.wait(lease.seconds / 4):
+            now = time.monotonic()
+            try:
+                fresh = place.write(lease.content(), lease.version)
+            except Day2Error:
+                # The place may be back before the lease has ended.
+                continue
+            if fresh is None:
                 return
-            continue
-        if fresh is None:
-            lost.set()
-            return
-        version, renewed = fresh, time.monotonic()
+            lease.version, lease.renewed = fresh, now
+    finally:
+        # However this ends: nobody renews it any more.
+        if not lease.done.is_set():
+            lease.lost.set()
 
 
 def _lifetime(content: bytes) -> float:

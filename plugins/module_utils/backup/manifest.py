@@ -9,6 +9,7 @@ The fields are told in docs/backup.md. Times are RFC 3339 in UTC, sizes are byte
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field
@@ -24,6 +25,7 @@ MANIFEST, STATE = "manifest.json", "state.json"
 SET_ID = re.compile(r"\d{8}T\d{6}Z(-[0-9a-z]{1,8})?")
 _SAFE_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SEAL = "digest"
 
 
 class ManifestError(Day2Error):
@@ -74,7 +76,7 @@ class Manifest:
         return sum(each.bytes for each in self.files)
 
     def render(self) -> bytes:
-        record = {
+        record: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "id": self.id,
             "kind": self.kind,
@@ -87,7 +89,7 @@ class Manifest:
             **self.about,
             "files": [asdict(each) for each in self.files],
         }
-        return json.dumps(record, ensure_ascii=False, indent=1, sort_keys=False).encode() + b"\n"
+        return json.dumps(_sealed(record), ensure_ascii=False, indent=1).encode() + b"\n"
 
 
 @dataclass
@@ -108,7 +110,9 @@ class State:
         return self.verified in ("digest", "read") and self.damaged is None
 
     def render(self) -> bytes:
-        return json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)}, ensure_ascii=False).encode() + b"\n"
+        return (
+            json.dumps(_sealed({"schema_version": SCHEMA_VERSION, **asdict(self)}), ensure_ascii=False).encode() + b"\n"
+        )
 
 
 def rfc3339(moment: float) -> str:
@@ -122,14 +126,27 @@ def make_id(moment: float) -> str:
 def _record(text: bytes, what: str) -> Mapping[str, Any]:
     try:
         record = json.loads(text)
-    except ValueError as exc:
+        digest = _digest(record) if isinstance(record, dict) else ""
+    except (ValueError, RecursionError) as exc:
         raise ManifestError(f"its {what} is no JSON: {exc}") from exc
-    if not isinstance(record, Mapping):
+    if not isinstance(record, dict):
         raise ManifestError(f"its {what} is no object")
     version = str(record.get("schema_version"))
     if version.partition(".")[0] != _MAJOR:
         raise ManifestError(f"its {what} follows schema {version}; this release knows {SCHEMA_VERSION}")
+    if record.get(_SEAL) != digest:
+        raise ManifestError(f"its {what} is not what was written: its own digest differs")
     return record
+
+
+def _sealed(record: dict[str, Any]) -> dict[str, Any]:
+    return {**record, _SEAL: _digest(record)}
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    """Of all fields but itself, however they are laid out: a flipped bit in a number of rows shows as well."""
+    fields = {name: value for name, value in record.items() if name != _SEAL}
+    return hashlib.sha256(json.dumps(fields, ensure_ascii=True, sort_keys=True).encode()).hexdigest()
 
 
 def _take(record: Mapping[str, Any], name: str, kind: Any) -> Any:
@@ -147,7 +164,9 @@ def _moment(record: Mapping[str, Any], name: str) -> float:
         raise ManifestError(f"its manifest says {name} {text!r}, which is no time") from exc
 
 
-_KNOWN = ("schema_version", "id", "kind", "series", "sequence", "started", "finished", "run_id", "recipients", "files")
+_KNOWN = (
+    "schema_version", "id", "kind", "series", "sequence", "started", "finished", "run_id", "recipients", "files", _SEAL,
+)  # fmt: skip
 
 
 def parse_manifest(text: bytes) -> Manifest:

@@ -171,9 +171,10 @@ def _open(
     connection = stack.enter_context(connected(login, name))
     connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
     ((snapshot,),) = ask(connection, "SELECT pg_export_snapshot()")
-    ask(connection, "SELECT set_config('row_security', 'off', true), set_config('statement_timeout', '0', true)")
+    catalogue.read_everything(connection)
     tables = catalogue.tables(connection)
-    properties = {**properties, "extensions": catalogue.extensions(connection)}
+    held = {"extensions": catalogue.extensions(connection), "roles": catalogue.roles(connection)}
+    properties = {**properties, **held}
     own = [table for table in tables if table.kind == "r" and table.size >= options.split_bytes]
     if server.in_recovery:
         # What is not logged has no rows on a standby, and asking for them is an error.

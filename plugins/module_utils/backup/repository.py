@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ContextManager, Iterator, Mapping, Protocol
+from typing import Any, Callable, ContextManager, Iterator, Mapping, Protocol
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 
@@ -16,8 +16,23 @@ class RepositoryError(Day2Error):
     """A repository that does not do what it should; the message names it and what was wanted."""
 
 
+class Missing(RepositoryError):
+    """There is no such file."""
+
+
+class Unreadable(RepositoryError):
+    """One file that cannot be read, in a place that does what it should: a bad block, a link where a file was."""
+
+
+class Unavailable(RepositoryError):
+    """The place does not answer now. What it holds is not known: this is no verdict on any set."""
+
+
 class ObjectLocked(RepositoryError):
     """Something that may not be removed before a date: object lock of S3, an immutable file."""
+
+
+Held = Callable[[], None]
 
 
 class Writer(Protocol):
@@ -36,7 +51,7 @@ class Repository(Protocol):
         """A new file of any size."""
 
     def read(self, key: str, chunk: int = 1 << 20) -> Iterator[bytes]:
-        """A file in pieces; RepositoryError when there is none."""
+        """A file in pieces; Missing when there is none."""
 
     def put(self, key: str, content: bytes, replace: bool = False) -> None:
         """A small file, all at once. One that is there already is an error unless it may be replaced."""
@@ -53,8 +68,11 @@ class Repository(Protocol):
     def tidy(self, prefix: str) -> None:
         """What interrupted writers left and no key shows."""
 
-    def lock(self, series: str, wait: float, holder: str) -> ContextManager[None]:
-        """Held by one at a time, waited for so many seconds; Locked otherwise."""
+    def lock(self, series: str, wait: float, holder: str) -> ContextManager[Held]:
+        """Held by one at a time, waited for so many seconds; Locked otherwise.
+
+        What it yields is asked before each step that no two may take: it raises when the lock is lost.
+        """
 
     def prepare(self) -> None:
         """Make what is missing, and find out whether it can be written."""

@@ -15,8 +15,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
-from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, State, StoredFile, rfc3339
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository
+from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import (
+    MANIFEST,
+    Manifest,
+    State,
+    StoredFile,
+    rfc3339,
+)
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Held, Repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import (
     CLOCK_TOLERANCE,
     Decision,
@@ -25,6 +31,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.retention import (
     decide,
 )
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet, Series
+from ansible_collections.day2.ops.plugins.module_utils.backup.step import step_of
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import drain, stored_pieces
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import DIGEST, verify
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
@@ -75,6 +82,7 @@ class _Place:
     repository: Repository
     policy: Policy
     found: Series = field(default_factory=Series)
+    held: Held = lambda: None
 
 
 def run(
@@ -87,28 +95,34 @@ def run(
     if check_mode:
         return _planned(plan, places)
     outcome: dict[str, Any] = {"changed": False, "made": False, "cleared": []}
+    began, begun = time.time(), time.monotonic()
     with ExitStack() as stack:
-        for place in places:
-            place.repository.prepare()
-            stack.enter_context(place.repository.lock(plan.series, plan.lock_wait, plan.purpose))
-            place.found = sets.load(place.repository, plan.series)
-            outcome["cleared"] += sets.clear_unpublished(place.repository, plan.series, place.found)
         first = places[0]
+        _enter(stack, plan, first, outcome)
         now = time.time()
         if _due(first.found, plan, now):
             _make(plan, first, make, now, outcome)
         for place in places[1:]:
-            _copy(plan, first, place, outcome)
+            _copy(stack, plan, first, place, outcome)
         outcome["changed"] = outcome["made"] or bool(outcome["cleared"]) or bool(outcome.get("copied"))
         outcome["locations"] = [_prune(plan, place, outcome) for place in places]
         newest = first.found.sets[0] if first.found.sets else None
         outcome["set"] = describe(newest, [place.repository.name for place in places]) if newest else None
     outcome["msg"] = _sentence(outcome)
+    outcome["step"] = step_of(plan.kind, plan.series, outcome, began, time.monotonic() - begun)
     return outcome
 
 
+def _enter(stack: ExitStack, plan: Plan, place: _Place, outcome: dict[str, Any]) -> None:
+    """Have a place for this run alone, and know what is in it."""
+    place.repository.prepare()
+    place.held = stack.enter_context(place.repository.lock(plan.series, plan.lock_wait, plan.purpose))
+    place.found = sets.load(place.repository, plan.series)
+    outcome["cleared"] += sets.clear_unpublished(place.repository, plan.series, place.found)
+
+
 def _due(found: Series, plan: Plan, now: float) -> bool:
-    newest = found.newest_good
+    newest = found.newest_good(plan.verify)
     if newest is None or plan.max_age is None:
         return True
     age = now - newest.manifest.time
@@ -122,26 +136,27 @@ def _make(plan: Plan, place: _Place, make: Make, now: float, outcome: dict[str, 
     begun = time.monotonic()
     try:
         files, about = make(place.repository, folder)
+        seconds = time.monotonic() - begun
+        manifest = Manifest(
+            id=name,
+            kind=plan.kind,
+            series=plan.series,
+            sequence=place.found.next_sequence,
+            time=now,
+            finished=now + seconds,
+            files=files,
+            recipients=list(plan.recipients),
+            run_id=plan.run_id,
+            about=about,
+        )
+        place.held()
+        sets.publish(place.repository, manifest)
     except Day2Error as exc:
-        _remove(place.repository, folder)
+        _remove(place, folder)
         raise BackupFailed(f"no backup was made, and nothing was pruned: {exc}", outcome) from exc
     except BaseException:
-        _remove(place.repository, folder)
+        _remove(place, folder)
         raise
-    seconds = time.monotonic() - begun
-    manifest = Manifest(
-        id=name,
-        kind=plan.kind,
-        series=plan.series,
-        sequence=place.found.next_sequence,
-        time=now,
-        finished=now + seconds,
-        files=files,
-        recipients=list(plan.recipients),
-        run_id=plan.run_id,
-        about=about,
-    )
-    sets.publish(place.repository, manifest)
     made = BackupSet(manifest, State())
     place.found.sets.insert(0, made)
     outcome.update(
@@ -151,26 +166,36 @@ def _make(plan: Plan, place: _Place, make: Make, now: float, outcome: dict[str, 
         _verify(plan, place, made, outcome)
 
 
-def _remove(repository: Repository, folder: str) -> None:
-    """What a failed run left; where that fails too, the next run clears it."""
+def _remove(place: _Place, folder: str) -> None:
+    """What a failed run left, the manifest first; where that fails too, the next run clears it."""
     try:
-        for key, _size in list(repository.keys(f"{folder}/")):
-            repository.remove(key)
-        repository.tidy(f"{folder}/")
+        # With the lock lost this may be another run's by now.
+        place.held()
+        keys = [key for key, _size in place.repository.keys(f"{folder}/")]
+        for key in sorted(keys, key=lambda key: key != f"{folder}/{MANIFEST}"):
+            place.repository.remove(key)
+        place.repository.tidy(f"{folder}/")
     except Day2Error:
         return
 
 
 def _verify(plan: Plan, place: _Place, made: BackupSet, outcome: dict[str, Any]) -> None:
     begun = time.monotonic()
-    verdict = verify(place.repository, made.manifest, plan.jobs, plan.pg_restore, plan.identity)
-    made.state = replace(
-        made.state,
-        verified="none" if verdict.faults else verdict.level,
-        verified_at=time.time(),
-        damaged="; ".join(verdict.faults) or None,
-    )
-    sets.save_state(place.repository, made)
+    try:
+        verdict = verify(place.repository, made.manifest, plan.jobs, plan.pg_restore, plan.identity)
+        made.state = replace(
+            made.state,
+            verified="none" if verdict.faults else verdict.level,
+            verified_at=time.time(),
+            damaged="; ".join(verdict.faults) or None,
+        )
+        sets.save_state(place.repository, made)
+    except Day2Error as exc:
+        raise BackupFailed(
+            f"the backup {made.manifest.id} is in {place.repository.name}, but its verification did not end, and"
+            f" nothing was pruned: {exc}",
+            outcome,
+        ) from exc
     outcome["verify_seconds"] = round(time.monotonic() - begun, 3)
     if verdict.faults:
         raise BackupFailed(
@@ -185,32 +210,63 @@ def _verify(plan: Plan, place: _Place, made: BackupSet, outcome: dict[str, Any])
         )
 
 
-def _copy(plan: Plan, source: _Place, target: _Place, outcome: dict[str, Any]) -> None:
+def _copy(stack: ExitStack, plan: Plan, source: _Place, target: _Place, outcome: dict[str, Any]) -> None:
     """Sets that the second location lacks and that are newer than what it has: a copy that failed is made up for."""
+    try:
+        _enter(stack, plan, target, outcome)
+    except Day2Error as exc:
+        raise _copy_failed(source.found.sets[0], source, exc, outcome) from exc
     there = {each.manifest.id for each in target.found.sets}
+    # A clock may have been set back, and a repository begun anew: newer by either is newer.
     newest = max((each.manifest.time for each in target.found.sets), default=0.0)
+    last = target.found.next_sequence - 1
     missing = [
         each
         for each in reversed(source.found.sets)
-        if each.manifest.id not in there and each.manifest.time > newest and each.state.damaged is None
+        if each.manifest.id not in there
+        and (each.manifest.time > newest or each.manifest.sequence > last)
+        and each.state.damaged is None
     ]
     for each in missing:
-        folder = f"{plan.series}/{each.manifest.id}"
         try:
-            _copy_files(source.repository, target.repository, folder, each.manifest)
-            sets.publish(target.repository, each.manifest)
-            copied = BackupSet(each.manifest, State())
-            target.found.sets.insert(0, copied)
-            if plan.verify:
-                # It was read whole where it came from: here its bytes are compared.
-                _verify_copy(target.repository, copied, each.state)
+            target.found.sets.insert(0, _copy_set(plan, source, target, each))
         except Day2Error as exc:
-            raise BackupFailed(
-                f"the backup {each.manifest.id} is in {source.repository.name}; its copy failed, and nothing was"
-                f" pruned: {exc}",
-                {**outcome, "changed": True},
-            ) from exc
+            raise _copy_failed(each, source, exc, outcome) from exc
         outcome.setdefault("copied", []).append(each.manifest.id)
+
+
+def _copy_failed(each: BackupSet, source: _Place, exc: Day2Error, outcome: dict[str, Any]) -> BackupFailed:
+    return BackupFailed(
+        f"the backup {each.manifest.id} is in {source.repository.name}; its copy failed, and nothing was pruned: {exc}",
+        {**outcome, "changed": outcome["made"] or bool(outcome["cleared"]) or bool(outcome.get("copied"))},
+    )
+
+
+def _copy_set(plan: Plan, source: _Place, target: _Place, each: BackupSet) -> BackupSet:
+    """Proven before it is published: a copy that is damaged never becomes a set."""
+    about = each.manifest
+    if about.id in target.found.broken:
+        raise Day2Error(
+            f"{target.repository.name} has {about.id} already, and {target.found.broken[about.id]};"
+            " remove it there, and the next run copies it again"
+        )
+    folder = f"{about.series}/{about.id}"
+    copied = BackupSet(about, State())
+    try:
+        _copy_files(source.repository, target.repository, folder, about)
+        if plan.verify:
+            # It was read whole where it came from: here its bytes are compared.
+            for stored in about.files:
+                drain(stored_pieces(target.repository, folder, stored))
+            level = each.state.verified if each.state.verified != "none" else DIGEST
+            copied.state = State(verified=level, verified_at=time.time())
+        target.held()
+        sets.save_state(target.repository, copied)
+        sets.publish(target.repository, about)
+    except BaseException:
+        _remove(target, folder)
+        raise
+    return copied
 
 
 def _copy_files(source: Repository, target: Repository, folder: str, manifest: Manifest) -> None:
@@ -221,19 +277,9 @@ def _copy_files(source: Repository, target: Repository, folder: str, manifest: M
             writer.commit()
 
 
-def _verify_copy(target: Repository, copied: BackupSet, proven: State) -> None:
-    folder = f"{copied.manifest.series}/{copied.manifest.id}"
-    for each in copied.manifest.files:
-        drain(stored_pieces(target, folder, each))
-    # The same bytes: whatever was found of them holds for them here.
-    level = proven.verified if proven.verified != "none" else DIGEST
-    copied.state = State(verified=level, verified_at=time.time())
-    sets.save_state(target, copied)
-
-
 def _prune(plan: Plan, place: _Place, outcome: dict[str, Any]) -> dict[str, Any]:
     decision = sets.plan_pruning(place.found, place.policy, time.time())
-    pruned = sets.prune(place.repository, plan.series, place.found, decision)
+    pruned = sets.prune(place.repository, plan.series, place.found, decision, place.held)
     outcome["changed"] = outcome["changed"] or bool(pruned.gone)
     told = _told(place, decision)
     return {**told, "pruned": pruned.gone, "locked": pruned.locked}
@@ -270,7 +316,8 @@ def _planned(plan: Plan, places: Sequence[_Place]) -> dict[str, Any]:
         "locations": told,
         "set": None,
     }
-    return {**outcome, "msg": _sentence(outcome, "would be ")}
+    outcome["msg"] = _sentence(outcome, "would be ")
+    return {**outcome, "step": step_of(plan.kind, plan.series, outcome, now, 0.0)}
 
 
 def describe(each: BackupSet, locations: Sequence[str]) -> dict[str, Any]:

@@ -6,13 +6,27 @@
 
 from __future__ import annotations
 
-import sys
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ContextManager, Iterator, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.lease import hold
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import ObjectLocked, RepositoryError
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import (
+    Held,
+    Missing,
+    ObjectLocked,
+    RepositoryError,
+)
+from ansible_collections.day2.ops.plugins.module_utils.backup.s3_client import (
+    OPTIONS,
+    body,
+    code,
+    connect,
+    passing,
+    told,
+    words,
+)
 
 # S3 takes 10,000 parts an object, the last one of any size, the others of 5 MiB at least: they begin small and grow,
 # so that 10,000 of them are 25 TB (an object may have 5) while most dumps never need large ones.
@@ -21,7 +35,10 @@ _PART = 8 << 20
 _GROW_EVERY = 1500
 # Parts on their way at the same time, of one object.
 _IN_FLIGHT = 2
-_OPTIONS = ("endpoint_url", "region", "access_key", "secret_key", "session_token", "ca_path", "validate_certs")
+# How often a download that was cut goes on where it ended.
+_RESUMED = 5
+_REFUSED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+_ABSENT = ("NoSuchKey", "404")
 
 
 class Bucket:
@@ -30,23 +47,36 @@ class Bucket:
     def __init__(self, bucket: str, prefix: str, options: Mapping[str, Any]) -> None:
         self.bucket, self.prefix = bucket, prefix
         self.name = f"s3://{bucket}/{prefix}".rstrip("/")
-        self._options = {name: options.get(name) for name in _OPTIONS}
+        self._options = {name: options.get(name) for name in OPTIONS}
         # Of each stream one part fills while others are on their way.
         spool = int(options.get("spool") or 0) // (_IN_FLIGHT + 1)
         self._part = max(_LEAST_PART, min(_PART, spool)) if spool else _PART
         self._made: Any = None
+        self._conditions = threading.local()
 
     @property
     def _client(self) -> Any:
         if self._made is None:
-            self._made = _client(self._options, self.name)
+            self._made = connect(self._options, self.name)
+            self._made.meta.events.register("before-call.s3.PutObject", self._add_conditions)
         return self._made
+
+    def _add_conditions(self, params: dict[str, Any], **_about: Any) -> None:
+        params["headers"].update(getattr(self._conditions, "headers", {}))
+
+    def put_if(self, key: str, content: bytes, condition: Mapping[str, str]) -> Any:
+        """Put a small object, on a condition: headers by hand, for boto3 has arguments for them since 1.35 only."""
+        self._conditions.headers = condition
+        try:
+            return self._client.put_object(Bucket=self.bucket, Key=self._key(key), **body(content))
+        finally:
+            self._conditions.headers = {}
 
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def prepare(self) -> None:
-        with _told(self.name, "the bucket"):
+        with told(self.name, "the bucket"):
             self._client.head_bucket(Bucket=self.bucket)
 
     @contextmanager
@@ -58,36 +88,57 @@ class Bucket:
             upload.close()
 
     def read(self, key: str, chunk: int = 1 << 20) -> Iterator[bytes]:
-        with _told(self.name, key):
-            body = self._client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"]
-            try:
-                yield from body.iter_chunks(chunk)
-            finally:
-                body.close()
+        done, version = 0, ""
+        for attempt in range(_RESUMED + 1):
+            with told(self.name, key):
+                stream, version = self._stream(key, done, version)
+                try:
+                    for piece in stream.iter_chunks(chunk):
+                        done += len(piece)
+                        yield piece
+                except Exception as exc:
+                    if attempt == _RESUMED or not passing(exc):
+                        raise
+                else:
+                    return
+                finally:
+                    stream.close()
+
+    def _stream(self, key: str, done: int, version: str) -> tuple[Any, str]:
+        """The rest of an object from a byte on, of the same version as what was read before."""
+        rest = {"Range": f"bytes={done}-", "IfMatch": version} if done else {}
+        try:
+            answer = self._client.get_object(Bucket=self.bucket, Key=self._key(key), **rest)
+        except Exception as exc:
+            if code(exc) in _ABSENT:
+                raise Missing(f"{self.name} has no {key}") from exc
+            raise
+        return answer["Body"], answer["ETag"]
 
     def put(self, key: str, content: bytes, replace: bool = False) -> None:
-        with _told(self.name, key):
-            only_new = {} if replace else {"IfNoneMatch": "*"}
+        with told(self.name, key):
             try:
-                self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=content, **only_new)
+                self.put_if(key, content, {} if replace else {"If-None-Match": "*"})
             except Exception as exc:
-                if _code(exc) in ("PreconditionFailed", "412"):
+                if code(exc) not in _REFUSED:
+                    raise
+                # The client asks again when an answer is lost; then it is its own object that is in the way.
+                if self.get(key) != content:
                     raise RepositoryError(f"{key} is in {self.name} already") from exc
-                raise
 
     def get(self, key: str) -> bytes | None:
-        with _told(self.name, key):
+        with told(self.name, key):
             try:
                 answer = self._client.get_object(Bucket=self.bucket, Key=self._key(key))
             except Exception as exc:
-                if _code(exc) in ("NoSuchKey", "404"):
+                if code(exc) in _ABSENT:
                     return None
                 raise
             content: bytes = answer["Body"].read()
             return content
 
     def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
-        with _told(self.name, prefix):
+        with told(self.name, prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._key(prefix))
             for page in pages:
                 for entry in page.get("Contents", ()):
@@ -95,11 +146,11 @@ class Bucket:
 
     def remove(self, key: str) -> None:
         """In a bucket with versions what is removed is the newest one; older ones are for its lifecycle rules."""
-        with _told(self.name, key):
+        with told(self.name, key):
             try:
                 held = self._client.head_object(Bucket=self.bucket, Key=self._key(key))
             except Exception as exc:
-                if _code(exc) in ("NoSuchKey", "404"):
+                if code(exc) in _ABSENT:
                     return
                 raise
             until = held.get("ObjectLockRetainUntilDate")
@@ -109,13 +160,13 @@ class Bucket:
             try:
                 self._client.delete_object(Bucket=self.bucket, Key=self._key(key))
             except Exception as exc:
-                if _code(exc) == "AccessDenied":
-                    raise ObjectLocked(f"{self.name}/{key} may not be removed: {_words(exc)}") from exc
+                if code(exc) == "AccessDenied":
+                    raise ObjectLocked(f"{self.name}/{key} may not be removed: {words(exc)}") from exc
                 raise
 
     def tidy(self, prefix: str) -> None:
         """Parts of uploads that were never completed, which cost money and no listing shows."""
-        with _told(self.name, prefix):
+        with told(self.name, prefix):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.bucket, Prefix=self._key(prefix)
             )
@@ -123,7 +174,7 @@ class Bucket:
                 for each in page.get("Uploads", ()):
                     self._client.abort_multipart_upload(Bucket=self.bucket, Key=each["Key"], UploadId=each["UploadId"])
 
-    def lock(self, series: str, wait: float, holder: str) -> ContextManager[None]:
+    def lock(self, series: str, wait: float, holder: str) -> ContextManager[Held]:
         return hold(_LeaseObject(self, f"{series}/.lease"), wait, holder)
 
 
@@ -144,11 +195,11 @@ class _LeaseObject:
     def read(self) -> tuple[bytes, str, float] | None:
         """Content, version, and how old it is in seconds by the service's own clock; None: there is none."""
         bucket = self._bucket
-        with _told(bucket.name, self._key):
+        with told(bucket.name, self._key):
             try:
                 answer = bucket._client.get_object(Bucket=bucket.bucket, Key=bucket._key(self._key))
             except Exception as exc:
-                if _code(exc) in ("NoSuchKey", "404"):
+                if code(exc) in _ABSENT:
                     return None
                 raise
             age = (held_time(answer) - answer["LastModified"]).total_seconds()
@@ -157,22 +208,22 @@ class _LeaseObject:
     def write(self, content: bytes, version: str | None) -> str | None:
         """The new version, or None when somebody else was quicker. `version` None: only if there is none yet."""
         bucket = self._bucket
-        condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
-        with _told(bucket.name, self._key):
+        condition = {"If-None-Match": "*"} if version is None else {"If-Match": version}
+        with told(bucket.name, self._key):
             try:
-                answer = bucket._client.put_object(
-                    Bucket=bucket.bucket, Key=bucket._key(self._key), Body=content, **condition
-                )
+                answer = bucket.put_if(self._key, content, condition)
             except Exception as exc:
-                if _code(exc) in ("PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey", "404"):
-                    return None
-                raise
+                if code(exc) not in (*_REFUSED, *_ABSENT):
+                    raise
+                # The client asks again when an answer is lost; then it is refused because of itself.
+                found = self.read()
+                return found[1] if found is not None and found[0] == content else None
             tag: str = answer["ETag"]
             return tag
 
     def remove(self) -> None:
         bucket = self._bucket
-        with _told(bucket.name, self._key):
+        with told(bucket.name, self._key):
             bucket._client.delete_object(Bucket=bucket.bucket, Key=bucket._key(self._key))
 
 
@@ -184,6 +235,7 @@ class _Upload:
         self._client, self._about = client, {"Bucket": bucket, "Key": key}
         self._place, self._shown = place, shown
         self._buffer = bytearray()
+        self._size = 0
         self._upload: str | None = None
         self._parts: list[Future[dict[str, Any]]] = []
         self._pool: ThreadPoolExecutor | None = None
@@ -195,12 +247,13 @@ class _Upload:
 
     def write(self, piece: bytes) -> None:
         self._buffer += piece
+        self._size += len(piece)
         if len(self._buffer) >= self._part_size:
             self._send(bytes(self._buffer))
             self._buffer.clear()
 
     def _send(self, content: bytes) -> None:
-        with _told(self._place, self._shown):
+        with told(self._place, self._shown):
             if self._upload is None:
                 self._upload = self._client.create_multipart_upload(**self._about)["UploadId"]
                 self._pool = ThreadPoolExecutor(_IN_FLIGHT)
@@ -211,89 +264,45 @@ class _Upload:
                 self._parts.append(self._pool.submit(self._send_part, len(self._parts) + 1, content))
 
     def _send_part(self, number: int, content: bytes) -> dict[str, Any]:
-        answer = self._client.upload_part(**self._about, UploadId=self._upload, PartNumber=number, Body=content)
+        answer = self._client.upload_part(**self._about, UploadId=self._upload, PartNumber=number, **body(content))
         return {"ETag": answer["ETag"], "PartNumber": number}
 
     def commit(self) -> None:
-        with _told(self._place, self._shown):
+        with told(self._place, self._shown):
             if self._upload is None:
-                self._client.put_object(**self._about, Body=bytes(self._buffer))
+                self._client.put_object(**self._about, **body(bytes(self._buffer)))
             else:
                 if self._buffer:
                     self._send(bytes(self._buffer))
                 parts = [part.result() for part in self._parts]
-                self._client.complete_multipart_upload(
-                    **self._about, UploadId=self._upload, MultipartUpload={"Parts": parts}
-                )
+                self._complete(parts)
         self._committed = True
+
+    def _complete(self, parts: list[dict[str, Any]]) -> None:
+        try:
+            self._client.complete_multipart_upload(
+                **self._about, UploadId=self._upload, MultipartUpload={"Parts": parts}
+            )
+        except Exception as exc:
+            # The client asks again when an answer is lost; then the upload is gone because it is complete.
+            if code(exc) != "NoSuchUpload" or not self._is_there():
+                raise
+
+    def _is_there(self) -> bool:
+        """Whether the object is there whole: nobody else writes it, and what it gives back is compared later."""
+        try:
+            answer = self._client.head_object(**self._about)
+        except Exception as exc:
+            if code(exc) in _ABSENT:
+                return False
+            raise
+        return int(answer["ContentLength"]) == self._size
 
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
         if self._committed or self._upload is None:
             return
-        try:
+        # What failed before is told; the next run tidies up.
+        with suppress(Exception):
             self._client.abort_multipart_upload(**self._about, UploadId=self._upload)
-        except Exception:  # noqa: BLE001 - what failed before is told; the next run tidies up
-            return
-
-
-def _client(options: Mapping[str, Any], name: str) -> Any:
-    try:
-        import boto3
-        from botocore.config import Config
-    except ImportError as exc:
-        raise RepositoryError(
-            f"{name} needs boto3 for {sys.executable}: install python3-boto3 (Debian, RHEL) or boto3 (pip)"
-        ) from exc
-    own = options["endpoint_url"] is not None
-    verify: Any = options["ca_path"] if options["ca_path"] else options["validate_certs"] is not False
-    config = Config(
-        connect_timeout=10,
-        read_timeout=60,
-        retries={"mode": "standard", "max_attempts": 5},
-        s3={"addressing_style": "path"} if own else {},
-        # Other services than Amazon's do not know its newer checksums.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    try:
-        return boto3.client(
-            "s3",
-            endpoint_url=options["endpoint_url"],
-            region_name=options["region"] or ("us-east-1" if own else None),
-            aws_access_key_id=options["access_key"],
-            aws_secret_access_key=options["secret_key"],
-            aws_session_token=options["session_token"],
-            verify=verify,
-            config=config,
-        )
-    except Exception as exc:
-        raise RepositoryError(f"{name}: {_words(exc)}") from exc
-
-
-def _code(exc: BaseException) -> str:
-    answer = getattr(exc, "response", None)
-    return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, Mapping) else ""
-
-
-def _words(exc: BaseException) -> str:
-    answer = getattr(exc, "response", None)
-    if isinstance(answer, Mapping):
-        error = answer.get("Error", {})
-        return f"{error.get('Code', 'error')}: {error.get('Message') or 'it does not say why'}"
-    return " ".join(str(exc).split()) or type(exc).__name__
-
-
-@contextmanager
-def _told(place: str, key: str) -> Iterator[None]:
-    """What boto3 raises in the words of a repository; nobody's programming errors."""
-    try:
-        yield
-    except RepositoryError:
-        raise
-    except Exception as exc:
-        theirs = type(exc).__module__.partition(".")[0] in ("botocore", "boto3", "urllib3")
-        if not theirs and not isinstance(exc, OSError):
-            raise
-        raise RepositoryError(f"{place}: {key}: {_words(exc)}") from exc

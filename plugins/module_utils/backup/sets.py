@@ -20,7 +20,12 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import (
     parse_manifest,
     parse_state,
 )
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import ObjectLocked, Repository
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import (
+    Held,
+    ObjectLocked,
+    Repository,
+    Unreadable,
+)
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Decision, Policy, SetFacts, decide
 
 
@@ -38,15 +43,20 @@ class BackupSet:
 
 @dataclass
 class Series:
-    """All there is of a series in a repository. `broken` has manifests that cannot be taken, with the reason."""
+    """All there is of a series in a repository. `broken` has those whose manifest or state cannot be taken, and why.
+
+    `strays` are files that a kill left beside the manifest of a published set.
+    """
 
     sets: list[BackupSet] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
     unpublished: dict[str, list[str]] = field(default_factory=dict)
+    strays: dict[str, list[str]] = field(default_factory=dict)
 
-    @property
-    def newest_good(self) -> BackupSet | None:
-        return next((each for each in self.sets if each.state.damaged is None), None)
+    def newest_good(self, verified: bool) -> BackupSet | None:
+        """The newest that is not known to be damaged, or with `verified` the newest that is known to be whole."""
+        whole = [each for each in self.sets if each.state.damaged is None]
+        return next((each for each in whole if each.state.good or not verified), None)
 
     @property
     def next_sequence(self) -> int:
@@ -65,9 +75,13 @@ def load(repository: Repository, series: str) -> Series:
         if MANIFEST not in paths:
             found.unpublished[name] = paths
             continue
+        # No file of a set is hidden: what is was to become a state, and its writer was killed.
+        hidden = [path for path in paths if path.rpartition("/")[2].startswith(".")]
+        if hidden:
+            found.strays[name] = hidden
         try:
             found.sets.append(_load_set(repository, series, name))
-        except ManifestError as exc:
+        except (ManifestError, Unreadable) as exc:
             found.broken[name] = str(exc)
     found.sets.sort(key=lambda each: (each.manifest.time, each.manifest.sequence), reverse=True)
     return found
@@ -101,14 +115,22 @@ def save_state(repository: Repository, each: BackupSet) -> None:
 
 
 def clear_unpublished(repository: Repository, series: str, found: Series) -> list[str]:
-    """Remove what unfinished runs left; the caller holds the lock, so nobody is still writing it."""
-    for name, paths in found.unpublished.items():
-        for path in paths:
-            repository.remove(f"{series}/{name}/{path}")
+    """Remove what unfinished runs left; the caller holds the lock, so nobody is still writing it.
+
+    What object lock holds stays unpublished, and is nobody's backup.
+    """
+    cleared = []
+    for left in (found.unpublished, found.strays):
+        for name, paths in list(left.items()):
+            try:
+                for path in paths:
+                    repository.remove(f"{series}/{name}/{path}")
+            except ObjectLocked:
+                continue
+            cleared.append(name)
+            del left[name]
     repository.tidy(f"{series}/")
-    cleared = sorted(found.unpublished)
-    found.unpublished = {}
-    return cleared
+    return sorted(cleared)
 
 
 @dataclass
@@ -125,10 +147,11 @@ def plan_pruning(found: Series, policy: Policy, now: float) -> Decision:
     return decide([each.facts() for each in found.sets], policy, now)
 
 
-def prune(repository: Repository, series: str, found: Series, decision: Decision) -> Pruned:
-    """Remove sets, the manifest of each first: a set that is half removed is no set any more."""
+def prune(repository: Repository, series: str, found: Series, decision: Decision, held: Held) -> Pruned:
+    """Remove sets, the manifest of each first: a set that is half removed is no set any more. `held` is the lock's."""
     outcome = Pruned(kept=decision.keep, held=decision.held)
     for name in decision.prune:
+        held()
         try:
             repository.remove(f"{series}/{name}/{MANIFEST}")
         except ObjectLocked as exc:

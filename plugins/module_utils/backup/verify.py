@@ -13,13 +13,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, StoredFile
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository, RepositoryError
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Missing, Repository, Unreadable
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Damaged, drain, fetch, stored_pieces
-from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import PipelineError, Program
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import (
+    PipelineError,
+    PipelineKilled,
+    Program,
+)
 
 DIGEST, READ = "digest", "read"
 _GLOBALS_END = b"PostgreSQL database cluster dump complete"
 _TAIL = 4096
+
+
+class WrongIdentity(Day2Error):
+    """A key that does not open a file which is what was written: no fault of the set's."""
 
 
 @dataclass
@@ -33,7 +42,11 @@ class Verdict:
 def verify(
     repository: Repository, manifest: Manifest, jobs: int, pg_restore: str | None, identity: str | None = None
 ) -> Verdict:
-    """Read all files of a set. An encrypted set without an identity is verified by its digests only."""
+    """Read all files of a set. An encrypted set without an identity is verified by its digests only.
+
+    What is no verdict is raised: a repository that does not answer (RepositoryError), a program that was killed, a
+    key that is another one's (WrongIdentity).
+    """
     level = READ if not manifest.encrypted or identity is not None else DIGEST
     faults = _whole(manifest)
     folder = f"{manifest.series}/{manifest.id}"
@@ -44,9 +57,13 @@ def verify(
                 _read(repository, folder, each, pg_restore, identity)
             else:
                 drain(stored_pieces(repository, folder, each))
-        except (Damaged, RepositoryError) as exc:
+        except (Damaged, Missing, Unreadable) as exc:
             return str(exc)
+        except PipelineKilled:
+            raise
         except PipelineError as exc:
+            if each.encrypted and "no identity matched" in str(exc) and _is_as_written(repository, folder, each):
+                raise WrongIdentity(f"the identity {identity} does not open {each.path}: it is another key's") from exc
             return f"{each.path}: {exc}"
         return None
 
@@ -54,6 +71,14 @@ def verify(
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         faults += [told for told in pool.map(look, largest_first) if told is not None]
     return Verdict(level, faults)
+
+
+def _is_as_written(repository: Repository, folder: str, each: StoredFile) -> bool:
+    try:
+        drain(stored_pieces(repository, folder, each))
+    except (Damaged, Missing, Unreadable):
+        return False
+    return True
 
 
 def _whole(manifest: Manifest) -> list[str]:

@@ -18,12 +18,14 @@ SELECT d.datname, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
                     'role', CASE WHEN s.setrole <> 0 THEN pg_get_userbyid(s.setrole) END, 'settings', s.setconfig)
                                   ORDER BY s.setrole), '[]')
-          FROM pg_db_role_setting s WHERE s.setdatabase = d.oid)
+          FROM pg_db_role_setting s WHERE s.setdatabase = d.oid),
+       coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'),
+       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale')
   FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace
  ORDER BY d.datname"""
 _COLUMNS = (
     "name", "owner", "encoding", "collate", "ctype", "connection_limit", "is_template", "allows_connections", "acl",
-    "tablespace", "comment", "size", "settings",
+    "tablespace", "comment", "size", "settings", "locale_provider", "locale",
 )  # fmt: skip
 
 # Tables whose rows a dump has: extensions' own come with CREATE EXTENSION, foreign ones stay where they are.
@@ -52,9 +54,14 @@ class Table:
         return identifier(self.schema, self.name)
 
 
+def every_database(connection: Any) -> list[dict[str, Any]]:
+    """Properties of all databases there are."""
+    return [dict(zip(_COLUMNS, row)) for row in ask(connection, _DATABASES)]
+
+
 def databases(connection: Any, wanted: list[str]) -> list[dict[str, Any]]:
     """Properties of the databases that are asked for, or of `all`; ServerError names one that is missing."""
-    found = [dict(zip(_COLUMNS, row)) for row in ask(connection, _DATABASES)]
+    found = every_database(connection)
     if wanted == ["all"]:
         return [each for each in found if each["allows_connections"] and not each["is_template"]]
     by_name = {each["name"]: each for each in found}
@@ -71,6 +78,11 @@ def tables(connection: Any) -> list[Table]:
     return [Table(*row) for row in ask(connection, _TABLES)]
 
 
+def read_everything(connection: Any) -> None:
+    """For this transaction: no row is hidden (row security is an error then), and no limit of time."""
+    ask(connection, "SELECT set_config('row_security', 'off', true), set_config('statement_timeout', '0', true)")
+
+
 def count_rows(connection: Any, table: Table) -> int:
     """Exact, in the connection's own snapshot. Row security is an error, not a smaller number."""
     from psycopg2 import sql
@@ -81,3 +93,20 @@ def count_rows(connection: Any, table: Table) -> int:
 
 def extensions(connection: Any) -> dict[str, str]:
     return dict(ask(connection, "SELECT extname, extversion FROM pg_extension ORDER BY extname"))
+
+
+# The bootstrap superuser is pinned and has no dependency: it is there by what it owns.
+_ROLES = """
+SELECT DISTINCT r.rolname FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid
+ WHERE s.refclassid = 'pg_authid'::regclass
+   AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+UNION
+SELECT r.rolname FROM pg_roles r WHERE r.oid = 10
+   AND EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE c.relowner = 10 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
+ORDER BY 1"""
+
+
+def roles(connection: Any) -> list[str]:
+    """Roles that own something in this database, have rights on it or are named by a policy."""
+    return [name for (name,) in ask(connection, _ROLES)]

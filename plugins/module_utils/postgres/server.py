@@ -107,6 +107,12 @@ def ask(connection: Any, sql: Any, values: Mapping[str, Any] | tuple[Any, ...] =
         return list(cursor.fetchall())
 
 
+def tell(connection: Any, sql: Any, values: Mapping[str, Any] | tuple[Any, ...] = ()) -> None:
+    """One statement that returns no rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values or None)
+
+
 @dataclass(frozen=True)
 class Server:
     """What a server says of itself. `version` is its number as in `150018`."""
@@ -140,6 +146,16 @@ def facts(connection: Any) -> Server:
 
 def tool(name: str, server: Server, bin_dir: str | None = None) -> tuple[str, str]:
     """Path and version of the oldest program of a name that is as new as the server; ServerError when none is."""
+    path, version = _oldest(name, server.major, bin_dir, f"the server ({server.text})")
+    return path, f"{version[0]}.{version[1]}"
+
+
+def tool_for(name: str, major: int, bin_dir: str | None = None) -> str:
+    """Path of the oldest program of a name that is of this major version or a later one."""
+    return _oldest(name, major, bin_dir, f"PostgreSQL {major}")[0]
+
+
+def _oldest(name: str, major: int, bin_dir: str | None, against: str) -> tuple[str, tuple[int, int]]:
     folders = [bin_dir] if bin_dir else [folder for place in _PLACES for folder in glob(place)]
     paths = [os.path.join(folder, name) for folder in folders]
     paths = [path for path in paths if os.access(path, os.X_OK)]
@@ -149,15 +165,13 @@ def tool(name: str, server: Server, bin_dir: str | None = None) -> tuple[str, st
     versions = {path: _version(path) for path in paths}
     if not versions:
         where = f"in {bin_dir}" if bin_dir else "on this host"
-        raise ServerError(f"{name} is not installed {where}; the server needs version {server.major} or later")
-    fitting = {path: version for path, version in versions.items() if version[0] >= server.major}
+        raise ServerError(f"{name} is not installed {where}; the server needs version {major} or later")
+    fitting = {path: version for path, version in versions.items() if version[0] >= major}
     if not fitting:
         newest = max(versions.values())
-        raise ServerError(
-            f"{name} {newest[0]}.{newest[1]} is older than the server ({server.text}): install version {server.major}"
-        )
+        raise ServerError(f"{name} {newest[0]}.{newest[1]} is older than {against}: install version {major}")
     path = min(fitting, key=lambda each: (fitting[each], each))
-    return path, f"{fitting[path][0]}.{fitting[path][1]}"
+    return path, fitting[path]
 
 
 def _version(path: str) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import Any, Mapping, NamedTuple
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.files import BackupFile, fault, find, size_percent
@@ -34,6 +35,8 @@ def _validate(args: dict[str, Any], metric: str | None) -> None:
         raise FieldError("series", "goes with 'repository'")
     if args["since"] is not None and metric not in ("count", "unreadable"):
         raise FieldError("since", "is for the metrics 'count' and 'unreadable'")
+    if (metric == "next_run") != (args["timer"] is not None):
+        raise FieldError("timer", "and metric 'next_run' go together")
 
 
 SPEC = ProbeSpec(
@@ -44,6 +47,7 @@ SPEC = ProbeSpec(
         "repository": Argument("str", "A repository of backup sets: an absolute path, or `s3://bucket/prefix`."),
         "series": Argument("str", "Its series; without it postgresql."),
         "endpoint_url": Argument("str", "The address of an S3-compatible service, where it is not Amazon's."),
+        "timer": Argument("str", "For `next_run`: the systemd timer that starts the backups, on this host."),
         "since": Argument("duration", "Only backups of this last stretch of time."),
         "last": Argument(
             "count", "For `unreadable`, `unverified`, `unencrypted`: how many of the newest are meant.", default=1
@@ -62,9 +66,10 @@ SPEC = ProbeSpec(
         ),
         "unencrypted": Metric("How many of the newest sets are not encrypted; any is critical.", "backups"),
         "proven_age": Metric("Time since a restore of one of the sets was proven; never is critical.", "s"),
+        "next_run": Metric("Time until the timer starts the next backup; one that is not armed is critical.", "s"),
     },
     default_metric="age",
-    one_of=("path", "repository"),
+    one_of=("path", "repository", "timer"),
     exclusive=(("path", "repository"),),
     validate=_validate,
 )
@@ -72,13 +77,15 @@ _SHOWN = 10
 
 
 def source_key(check: Check) -> object:
-    return tuple(check.args[name] for name in ("path", "repository", "series", "endpoint_url"))
+    return tuple(check.args[name] for name in ("path", "repository", "series", "endpoint_url", "timer"))
 
 
 def open_source(checks: list[Check], _progress: Progress) -> list[BackupFile] | Sets:
     if checks[0].args["repository"] is not None:
         return _open_sets(checks[0].args)
     pattern = checks[0].args["path"]
+    if pattern is None:
+        return []
     # A directory that may not be read looks empty to glob.
     folder = os.path.dirname(pattern)
     while folder and not os.path.isdir(folder) and any(mark in folder for mark in "*?["):
@@ -125,6 +132,8 @@ def _open_sets(args: Mapping[str, Any]) -> Sets:
 
 def observe(source: list[BackupFile] | Sets, check: Check) -> Observation:
     args, metric, now = check.args, check.metric.name, time.time()
+    if metric == "next_run":
+        return _next_run(check)
     pattern = args["path"] or args["repository"]
     files = source.files if isinstance(source, Sets) else source
     if isinstance(source, Sets) and files and metric in (*_OF_SETS, "unreadable"):
@@ -158,6 +167,14 @@ def observe(source: list[BackupFile] | Sets, check: Check) -> Observation:
     return _read_whole(files[: args["last"]] if args["since"] is None else files)
 
 
+def _next_run(check: Check) -> Observation:
+    """As probe timer answers it."""
+    from ansible_collections.day2.ops.plugins.module_utils.probes import timer
+
+    metric = replace(check.metric, name="next")
+    return timer.observe(None, replace(check, args={"name": check.args["timer"]}, metric=metric))
+
+
 def _of_sets(source: Sets, last: int, metric: str, now: float) -> Observation:
     chosen = source.found[:last]
     if metric == "proven_age":
@@ -187,15 +204,22 @@ def _verdict(each: Any) -> str | None:
 
 def _read_set(repository: Any, each: Any) -> str | None:
     """By digests: whoever checks has no key, and the set was parsed when it was made."""
-    from ansible_collections.day2.ops.plugins.module_utils.backup.repository import RepositoryError
+    from ansible_collections.day2.ops.plugins.module_utils.backup.repository import (
+        Missing,
+        RepositoryError,
+        Unreadable,
+    )
     from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Damaged, drain, stored_pieces
 
     about = each.manifest
     try:
         for stored in about.files:
             drain(stored_pieces(repository, f"{about.series}/{about.id}", stored))
-    except (Damaged, RepositoryError) as exc:
+    except (Damaged, Missing, Unreadable) as exc:
         return str(exc)
+    except RepositoryError as exc:
+        # It does not answer: nobody knows what is in it.
+        raise Undetermined(str(exc)) from None
     return None
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Callable, Iterator
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
@@ -20,7 +20,11 @@ from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 _POLL = 0.2
 
 
-class Locked(Day2Error):
+class LockError(Day2Error):
+    """A lock that cannot be taken at all: a full or read-only disk, a link in its place."""
+
+
+class Locked(LockError):
     """Somebody else holds the lock; the message says who, since when, and how long it was waited for."""
 
 
@@ -33,7 +37,10 @@ def file_lock(
     `wait` is seconds. What is in the file only tells people who it is.
     """
     begun = clock()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as exc:
+        raise LockError(f"{path} cannot be opened as a lock: {exc.strerror}") from exc
     try:
         while True:
             try:
@@ -44,9 +51,13 @@ def file_lock(
                 if waited >= wait:
                     raise Locked(_told(descriptor, path, waited)) from None
                 time.sleep(min(_POLL, wait - waited))
+            except OSError as exc:
+                raise LockError(f"{path} cannot be locked: {exc.strerror}") from exc
         about = {"host": socket.gethostname(), "pid": os.getpid(), "since": int(time.time()), "for": holder}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(about).encode(), 0)
+        # A full disk takes no name; the lock is held all the same.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(about).encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -28,6 +28,8 @@ _STDERR = 8192
 _F_SETPIPE_SZ = 1031
 # What a shell says of a program that died of it.
 _SIGPIPE = (-signal.SIGPIPE, 128 + signal.SIGPIPE)
+# Sent from outside: no program does that to itself over what it reads.
+_SENT = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 # Waited for, when a program that was asked to end does not: then it is killed.
 _PATIENCE = 5.0
 # How soon a stream notices that it is to stop.
@@ -39,6 +41,10 @@ Sink = Callable[[bytes], None]
 
 class PipelineError(Day2Error):
     """A program of a pipeline failed; the message names it and its last words."""
+
+
+class PipelineKilled(PipelineError):
+    """Somebody, or the kernel for want of memory, ended a program: no verdict on what it read."""
 
 
 class PipelineTimeout(PipelineError):
@@ -117,7 +123,7 @@ def _start(programs: Sequence[Program], source: Source, running: list[_Running])
             raise PipelineError(f"{program.called} is not installed on this host")
         try:
             process = subprocess.Popen(
-                _mortal(program.argv),
+                mortal(program.argv),
                 stdin=given,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -133,7 +139,7 @@ def _start(programs: Sequence[Program], source: Source, running: list[_Running])
         _widen(cast(IO[bytes], process.stdout).fileno())
 
 
-def _mortal(argv: Sequence[str]) -> list[str]:
+def mortal(argv: Sequence[str]) -> list[str]:
     """The program so that the kernel kills it when this process is gone, even by SIGKILL, and even if it only waits."""
     keeper = shutil.which("setpriv")
     return [keeper, "--pdeathsig", "KILL", *argv] if keeper else list(argv)
@@ -236,4 +242,5 @@ def _check(running: Sequence[_Running]) -> None:
         return
     # A program whose reader is gone gets SIGPIPE: it is the reader that failed.
     first = next((each for each in failed if each.process.returncode not in _SIGPIPE), failed[0])
-    raise PipelineError(f"{first.program.called} failed ({first.complaint()})")
+    kind = PipelineKilled if any(each.process.returncode in _SENT for each in failed) else PipelineError
+    raise kind(f"{first.program.called} failed ({first.complaint()})")

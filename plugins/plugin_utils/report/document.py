@@ -181,18 +181,16 @@ def build(
     now: datetime,
     acknowledged: Acknowledged | None = None,
     remember: Remember | None = None,
-    failed_steps: Mapping[str, str] | None = None,
+    steps: Mapping[str, Steps] | None = None,
 ) -> Report:
     """The report of pairs of a host and its value; None is a host where no checklist ran.
 
-    `acknowledged` has the entries of each host, `failed_steps` what went wrong with the steps of one.
+    `acknowledged` has the entries of each host, `steps` what became of the steps of one.
     """
     hosts = [read_host(name, value, now, run.cadence) for name, value in values]
+    taken = steps or {}
+    hosts = [_with_steps(host, taken[host.host], now) if host.host in taken else host for host in hosts]
     started = _started(hosts, now, run.began)
-    for place, host in enumerate(hosts):
-        if host.host in (failed_steps or {}):
-            told = _synthetic("steps", Status.CRITICAL, one_line(plain((failed_steps or {})[host.host])), now)
-            hosts[place] = HostReport(host.host, [*host.results, told], host.duration, host.reachable, host.refused)
     hosts, notes = remember(hosts) if remember is not None else (hosts, [])
     for place, host in enumerate(hosts):
         entries = (acknowledged or {}).get(host.host, ())
@@ -200,6 +198,21 @@ def build(
             rows = [apply(row, host.host, entries, now) for row in host.results]
             hosts[place] = HostReport(host.host, rows, host.duration, host.reachable)
     return Report(run, hosts, started, now, notes=notes)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a host: the records of those that were taken, and why they ended early."""
+
+    results: object = ()
+    failed: str | None = None
+
+
+def _with_steps(host: HostReport, steps: Steps, now: datetime) -> HostReport:
+    rows = [read_row(row, now) for row in steps.results] if isinstance(steps.results, (list, tuple)) else []
+    if steps.failed:
+        rows.append(_synthetic("steps", Status.CRITICAL, one_line(plain(steps.failed)), now))
+    return HostReport(host.host, [*host.results, *rows], host.duration, host.reachable, host.refused)
 
 
 def read_host(name: str, value: object, now: datetime, cadence: str | None = None) -> HostReport:

@@ -1,7 +1,7 @@
 # Copyright: day2.ops contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`lab image | up | down | exec | status`: see docs/lab.md."""
+"""`lab image | up | s3 | down | exec | status`: see docs/lab.md."""
 
 from __future__ import annotations
 
@@ -33,6 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("name")
     verb.add_argument("--host", action="append", required=True, metavar="NAME=TYPE", type=_host)
     verb.set_defaults(act=_up)
+    verb = verbs.add_parser("s3", help="start an S3 for a lab's hosts; print its address")
+    verb.add_argument("name")
+    verb.set_defaults(act=_s3)
     verb = verbs.add_parser("down", help="remove a lab and all of its hosts")
     verb.add_argument("name")
     verb.set_defaults(act=_down)
@@ -66,6 +69,11 @@ def _up(options: argparse.Namespace) -> int:
     for host in lab.up(dict(options.host)):
         print(f"{host.name} ({host.type}) is up at {host.address}: ssh -F {lab.ssh_config} {host.name}")
     print(f"lab {options.name}: {time.monotonic() - began:.1f} s")
+    return 0
+
+
+def _s3(options: argparse.Namespace) -> int:
+    print(Lab(options.name).s3())
     return 0
 
 

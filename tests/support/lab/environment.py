@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import image, shipping, ssh
+from . import image, s3, shipping, ssh
 from .podman import LabError, Podman, atomic_write
 from .waiting import WaitTimeout, wait_for
 
@@ -76,8 +76,13 @@ class Lab:
         self._publish(sorted(known.values(), key=lambda host: host.name))
         return ready
 
+    def s3(self) -> str:
+        """The address of an S3 for the lab's hosts, which are up: the gateway is there with the first of them."""
+        return s3.ensure(self.podman, self.network, self.folder)
+
     def down(self) -> list[str]:
         """Remove the lab; return the containers that were there."""
+        s3.stop(self.folder)
         found = self._containers()
         if found:
             self.podman.run("rm", "--force", "--time", "0", "--volumes", *found)

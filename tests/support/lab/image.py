@@ -34,6 +34,7 @@ PACKAGES = (
     "nginx-light",
     "openssh-server",
     "openssl",
+    "pgbackrest",
     "postgresql",
     "procps",
     "python3",

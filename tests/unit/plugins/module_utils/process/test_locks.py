@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.day2.ops.plugins.module_utils.process.locks import Locked, file_lock
+from ansible_collections.day2.ops.plugins.module_utils.process.locks import Locked, LockError, file_lock
 
 HOLDER = (
     "import sys, time; sys.path.insert(0, '.collections')\n"
@@ -49,6 +49,6 @@ def test_waiting_ends_when_the_holder_does(tmp_path: Path, holder: subprocess.Po
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="lock"), file_lock(str(tmp_path / "lock")):
+    with pytest.raises(LockError, match="lock cannot be opened"), file_lock(str(tmp_path / "lock")):
         pass
     assert not (tmp_path / "elsewhere").exists()

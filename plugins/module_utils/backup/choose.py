@@ -1,0 +1,102 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which set a restore takes. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Mapping, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import SET_ID, rfc3339
+from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+
+LATEST = "latest"
+_SHOWN = 5
+# RFC 3339, with the seconds and the zone left out at will. Not a day alone: its beginning and its end both suggest
+# themselves, and a set lies between them.
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?(?:\.(\d+))?(?: ?(Z|z|[+-]\d\d:\d\d))?")
+
+
+class NoSuchSet(Day2Error):
+    """No set is what was asked for; the message says what there is."""
+
+
+def choose(
+    sets: Sequence[BackupSet],
+    source: str = LATEST,
+    run_id: str | None = None,
+    broken: Mapping[str, str] | None = None,
+) -> BackupSet:
+    """`source` is latest, an id, or a time: the newest good set, that set, or the newest good one at or before it.
+
+    `sets` are newest first. `run_id` leaves only sets of that run. `broken` are sets whose manifest cannot be taken,
+    with the reason. A damaged set is refused by its id and passed over otherwise.
+    """
+    wanted = [each for each in sets if run_id is None or each.manifest.run_id == run_id]
+    if run_id is not None and not wanted:
+        raise NoSuchSet(f"there is no set of run {run_id}; {_runs(sets)}")
+    if SET_ID.fullmatch(source):
+        return _by_id(wanted, source, broken or {})
+    moment = None if source == LATEST else parse_time(source)
+    good = [each for each in wanted if each.state.damaged is None]
+    for each in good:
+        if moment is None or each.manifest.time <= moment:
+            return each
+    if not good:
+        raise NoSuchSet(_nothing(wanted, broken or {}))
+    oldest, newest = good[-1].manifest, good[0].manifest
+    raise NoSuchSet(
+        f"no good set is as old as {source}: there are sets from {rfc3339(oldest.time)} ({oldest.id})"
+        f" to {rfc3339(newest.time)} ({newest.id})"
+    )
+
+
+def passed_over(sets: Sequence[BackupSet], chosen: BackupSet, broken: Mapping[str, str]) -> dict[str, str]:
+    """Newer sets that cannot be restored, with the reason: whoever asked for the latest one should know."""
+    names = {
+        each.manifest.id: each.state.damaged
+        for each in sets
+        if each.state.damaged is not None and each.manifest.time > chosen.manifest.time
+    }
+    return {**names, **{name: why for name, why in broken.items() if name > chosen.manifest.id}}
+
+
+def parse_time(text: str) -> float:
+    """POSIX seconds of a time such as 2026-01-31 02:00 (UTC) or one of RFC 3339."""
+    match = _TIME.fullmatch(text.strip())
+    day, minute, second, fraction, zone = match.groups() if match else ("", "", None, None, None)
+    shift = "+00:00" if zone in (None, "Z", "z") else zone
+    try:
+        moment = datetime.strptime(f"{day} {minute}{second or ':00'}{shift}", "%Y-%m-%d %H:%M:%S%z")
+    except ValueError:
+        raise NoSuchSet(
+            f"{text!r} is neither latest, nor the id of a set, nor a time such as 2026-01-31 02:00 (UTC)"
+        ) from None
+    return moment.timestamp() + float(f"0.{fraction or 0}")
+
+
+def _by_id(sets: Sequence[BackupSet], name: str, broken: Mapping[str, str]) -> BackupSet:
+    for each in sets:
+        if each.manifest.id == name:
+            if each.state.damaged is not None:
+                raise NoSuchSet(f"{name} is damaged: {each.state.damaged}")
+            return each
+    if name in broken:
+        raise NoSuchSet(f"{name} cannot be restored: {broken[name]}")
+    newest = ", ".join(each.manifest.id for each in sets[:_SHOWN])
+    raise NoSuchSet(f"there is no set {name}; " + (f"the newest are {newest}" if newest else "there is none at all"))
+
+
+def _nothing(sets: Sequence[BackupSet], broken: Mapping[str, str]) -> str:
+    told = [f"{each.manifest.id} is damaged: {each.state.damaged}" for each in sets]
+    told += [f"{name}: {why}" for name, why in sorted(broken.items(), reverse=True)]
+    return "there is no good set" + (f" ({'; '.join(told[:_SHOWN])})" if told else ", nor any other")
+
+
+def _runs(sets: Sequence[BackupSet]) -> str:
+    names = list(dict.fromkeys(each.manifest.run_id for each in sets if each.manifest.run_id))
+    return f"the newest runs are {', '.join(names[:_SHOWN])}" if names else "no set belongs to a run"

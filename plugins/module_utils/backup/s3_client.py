@@ -1,0 +1,114 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The client of an S3-compatible service, and what it raises in the words of a repository."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import sys
+from contextlib import contextmanager
+from typing import Any, Iterator, Mapping
+
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import RepositoryError, Unavailable
+
+OPTIONS = (
+    "endpoint_url", "region", "access_key", "secret_key", "session_token", "ca_path", "validate_certs", "timeout",
+)  # fmt: skip
+# Seconds without a sign of life after which a request is made again.
+_TIMEOUT = 60.0
+_CONNECT = 10.0
+# Of the service, not of what was asked: the same request may do in a while.
+_PASSING = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling", "ThrottlingException")
+# Of botocore and urllib3, which are imported when they are needed only.
+_ON_THE_WAY = frozenset({"HTTPClientError", "ConnectionError", "IncompleteReadError", "HTTPError"})
+# Of answers without a body (HEAD) the code is the number.
+_HINTS = {
+    "403": "these keys may not use it, or the secret key is wrong",
+    "404": "there is no such bucket",
+}
+
+
+def connect(options: Mapping[str, Any], name: str) -> Any:
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError as exc:
+        raise RepositoryError(
+            f"{name} needs boto3 for {sys.executable}: install python3-boto3 (Debian, RHEL) or boto3 (pip)"
+        ) from exc
+    own = options["endpoint_url"] is not None
+    verify: Any = options["ca_path"] if options["ca_path"] else options["validate_certs"] is not False
+    common: dict[str, Any] = {
+        "connect_timeout": min(_CONNECT, options["timeout"] or _TIMEOUT),
+        "read_timeout": options["timeout"] or _TIMEOUT,
+        "retries": {"mode": "standard", "total_max_attempts": 5},
+        "s3": {"addressing_style": "path"} if own else {},
+    }
+    try:
+        # Other services than Amazon's do not know its newer checksums.
+        config = Config(
+            **common, request_checksum_calculation="when_required", response_checksum_validation="when_required"
+        )
+    except TypeError:
+        # Nor does boto3 before 1.36, which Debian 12 has.
+        config = Config(**common)
+    try:
+        return boto3.client(
+            "s3",
+            endpoint_url=options["endpoint_url"],
+            region_name=options["region"] or ("us-east-1" if own else None),
+            aws_access_key_id=options["access_key"],
+            aws_secret_access_key=options["secret_key"],
+            aws_session_token=options["session_token"],
+            verify=verify,
+            config=config,
+        )
+    except Exception as exc:
+        raise RepositoryError(f"{name}: {words(exc)}") from exc
+
+
+def body(content: bytes) -> dict[str, Any]:
+    """What is sent, with the digest that a bucket with object lock insists on, and by which others refuse damage."""
+    digest = hashlib.new("md5", content, usedforsecurity=False).digest()
+    return {"Body": content, "ContentMD5": base64.b64encode(digest).decode()}
+
+
+def code(exc: BaseException) -> str:
+    answer = getattr(exc, "response", None)
+    return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, Mapping) else ""
+
+
+def words(exc: BaseException) -> str:
+    answer = getattr(exc, "response", None)
+    if isinstance(answer, Mapping):
+        error = answer.get("Error", {})
+        name = str(error.get("Code", "error"))
+        return f"{name}: {_HINTS.get(name) or error.get('Message') or 'it does not say why'}"
+    return " ".join(str(exc).split()) or type(exc).__name__
+
+
+def passing(exc: BaseException) -> bool:
+    """Whether it is about the service or the way to it, not about what was asked for."""
+    answer = getattr(exc, "response", None)
+    if not isinstance(answer, Mapping):
+        return isinstance(exc, OSError) or not _ON_THE_WAY.isdisjoint(kind.__name__ for kind in type(exc).__mro__)
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0
+    return bool(status >= 500 or status == 429 or code(exc) in _PASSING)
+
+
+@contextmanager
+def told(place: str, key: str) -> Iterator[None]:
+    """What boto3 raises in the words of a repository; nobody's programming errors."""
+    try:
+        yield
+    except RepositoryError:
+        raise
+    except Exception as exc:
+        theirs = type(exc).__module__.partition(".")[0] in ("botocore", "boto3", "urllib3")
+        if not theirs and not isinstance(exc, OSError):
+            raise
+        kind = Unavailable if passing(exc) else RepositoryError
+        raise kind(f"{place}: {key}: {words(exc)}") from exc
