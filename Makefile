@@ -24,8 +24,8 @@ demo-up: ## Bring up the demo's hosts
 	@$(lab) up demo --host options-engine-1=options_engine --host analytics-1=snowflake_analytics
 
 .PHONY: demo
-demo: demo-up ## The daily checklist on two real hosts with a history
-	@ansible-playbook day2.ops.daily -i inventories/lab -e day2_fail_on=never
+demo: demo-up ## A backup, a restore drill and the daily checklist on two real hosts with a history
+	@ansible-playbook day2.ops.backup day2.ops.restore_drill day2.ops.daily -i inventories/lab -e day2_fail_on=never
 
 .PHONY: demo-down
 demo-down: setup ## Remove the demo

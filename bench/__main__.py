@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from bench import backup, checklist, faults, files, history, logs, pitr, report
+from bench import backup, checklist, faults, files, history, logs, pitr, report, restore, restore_faults
 from bench.measure import ROOT, Figure
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
@@ -21,6 +21,8 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "backup": backup.run,
     "faults": faults.run,
     "pitr": pitr.run,
+    "restore": restore.run,
+    "restore_faults": restore_faults.run,
     "checklist": checklist.run,
 }
 

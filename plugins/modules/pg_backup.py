@@ -17,16 +17,58 @@ description:
     that looks like a set, and the next run clears up.
   - Every program of a stream is checked, and so is what the repository gives back.
   - C(pg_dump) has to be as new as the server.
+  - With O(method=physical) pgBackRest backs up the whole cluster as its configuration file describes it (role
+    P(day2.ops.postgres_pitr#role)), full, differential or incremental. Then the archiving of WAL is checked, the
+    repository is read back, and only then what O(keep) lets go of goes. Options of logical sets are refused with it.
 extends_documentation_fragment:
   - day2.ops.postgres
   - day2.ops.repository
   - day2.ops.making
+  - day2.ops.physical
 options:
+  method:
+    description: A logical set of dumps, or a physical backup by pgBackRest.
+    type: str
+    choices: [logical, physical]
+    default: logical
+  type:
+    description:
+      - What a physical backup refers to. V(auto) is incremental where there is a full one and full otherwise.
+      - A backup counts for O(max_age) when it is at least of this type - an incremental one does not make up for a
+        V(full) one that is due.
+    type: str
+    choices: [auto, full, differential, incremental]
+    default: auto
   databases:
-    description: Names of databases, or V(all) for every one that allows connections and is no template.
+    description:
+      - Names of databases, or V(all) for every one that allows connections and is no template.
+      - Required with O(method=logical).
     type: list
     elements: str
-    required: true
+  repository:
+    description:
+      - Where the sets are - an absolute path, or C(s3://bucket/prefix) of any S3-compatible service.
+      - Required with O(method=logical). Where physical backups are, pgBackRest's configuration file says.
+    required: false
+    type: str
+  keep:
+    description:
+      - Which sets stay. C(last) n sets, those younger than C(age), the newest of each of n C(hourly), C(daily),
+        C(weekly), C(monthly) or C(yearly) periods, in UTC. Rules add up. Without any rule everything stays.
+      - The newest set and the newest C(min_verified) verified sets (2) stay whatever the rules say. Nothing goes while
+        there are fewer of them, in a run whose backup failed, or when the clock was set back.
+      - Of physical backups, C(full) n full ones or what is needed to reach back C(age), C(differential) n, and the WAL
+        of the newest C(archive) n of C(archive_type) (C(full), C(differential), C(incremental)). Without a rule
+        pgBackRest's configuration decides. Nothing goes in a run whose backup, check or verification failed.
+    type: dict
+  verify:
+    description:
+      - V(read) reads the set back from the repository, compares digests, decrypts, decompresses and parses all of it.
+        A set that fails is marked as damaged, and nothing is pruned.
+      - With O(method=physical) the whole repository is read by C(pgbackrest verify), whose findings fail the run.
+    type: str
+    choices: [none, read]
+    default: read
   count_rows:
     description: Records the exact number of rows of each table, in the dump's own snapshot.
     type: bool
@@ -79,12 +121,32 @@ EXAMPLES = r"""
     encrypt_to: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]
   become: true
   become_user: postgres
+
+- name: A full physical backup every Sunday, kept for four weeks
+  day2.ops.pg_backup:
+    method: physical
+    stanza: main
+    type: full
+    max_age: 6d
+    keep: {full: 4}
+  become: true
+  become_user: postgres
+
+- name: An incremental one every hour; the repository was read by the full one
+  day2.ops.pg_backup:
+    method: physical
+    stanza: main
+    type: auto
+    max_age: 50m
+    verify: none
+  become: true
+  become_user: postgres
 """
 
 RETURN = r"""
 set:
   description: The newest set of the series, null in check mode and when there is none.
-  returned: always
+  returned: with O(method=logical)
   type: dict
   contains:
     id: {description: 'Its name, a UTC time.', type: str, sample: 20260131T020000Z}
@@ -104,13 +166,17 @@ set:
     databases: {description: Names of its databases., type: list, elements: str, sample: [shop]}
     server: {description: The server it is from., type: dict}
     wal: {description: LSN and timeline., type: dict}
+step:
+  description: The run as a line of a report (C(day2_step_results), docs/backup.md).
+  returned: success
+  type: dict
 made:
   description: Whether a set was made.
   returned: always
   type: bool
   sample: true
 throughput:
-  description: Stored bytes a second.
+  description: Stored bytes a second; of a physical backup the bytes that were copied from the cluster.
   returned: when a set was made
   type: int
   sample: 52428800
@@ -132,13 +198,13 @@ copied:
   sample: [20260131T020000Z]
 cleared:
   description: Ids of what unfinished runs had left.
-  returned: always
+  returned: with O(method=logical)
   type: list
   elements: str
   sample: []
 locations:
   description: Each repository with what was pruned and what stays.
-  returned: always
+  returned: with O(method=logical)
   type: list
   elements: dict
   contains:
@@ -148,56 +214,115 @@ locations:
     held: {description: 'Why nothing may go at all, or null.', type: str}
     locked: {description: 'Sets that may not be removed yet, with the reason.', type: dict}
     broken: {description: 'Sets whose manifest cannot be read, with the reason.', type: dict}
+backup:
+  description: The newest good physical backup, of this run when one was made; null when there is none.
+  returned: with O(method=physical)
+  type: dict
+  contains:
+    label: {description: Its name., type: str, sample: 20260131-020000F}
+    type: {description: 'V(full), V(differential) or V(incremental).', type: str, sample: full}
+    started: {description: 'When it began, RFC 3339 in UTC.', type: str, sample: '2026-01-31T02:00:00.000Z'}
+    stopped: {description: 'When it ended, from when on it can be recovered.', type: str}
+    duration: {description: Seconds that it took., type: float, sample: 41.0}
+    start_lsn: {description: Where in the WAL it began., type: str, sample: 0/2000028}
+    stop_lsn: {description: Where in the WAL it ended., type: str, sample: 0/3000050}
+    start_wal: {description: The first segment that it needs., type: str, sample: '000000010000000000000002'}
+    stop_wal: {description: The last segment that it needs., type: str, sample: '000000010000000000000003'}
+    size: {description: Bytes of the cluster., type: int, sample: 33573826}
+    delta: {description: Bytes that were copied from it., type: int, sample: 33573826}
+    stored: {description: Bytes that it added to the repository., type: int, sample: 4331328}
+    prior: {description: 'The backup that it builds on, or null.', type: str, sample: null}
+    references: {description: All backups that it needs., type: list, elements: str, sample: []}
+    error: {description: Whether there were pages with a wrong checksum., type: bool, sample: false}
+    run_id: {description: 'The run it belongs to, or null.', type: str, sample: null}
+verified:
+  description: How many files of backups and segments of WAL were read, and what was found.
+  returned: when the repository was read
+  type: dict
+  sample: {files: 1276, wal: 8, faults: []}
+expired:
+  description: Labels of backups and runs of WAL that went (in check mode would go), and why nothing may go, or null.
+  returned: with O(method=physical)
+  type: dict
+  sample: {backups: [20260103-020000F], wal: [], held: null}
+kept:
+  description: Labels of the backups that stay, with the reasons.
+  returned: with O(method=physical)
+  type: list
+  elements: dict
+  sample: [{label: 20260131-020000F, because: [the newest full]}]
 """
 
 from functools import partial
+from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.backup import arguments
 from ansible_collections.day2.ops.plugins.module_utils.backup.postgresql import KIND, Options, dump, inspect
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed, Plan, run
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import arguments as physical
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.backup import TYPES, run_physical
+
+SPEC = {
+    **arguments.LOGIN,
+    **arguments.REPOSITORY,
+    **arguments.MAKING,
+    **physical.STANZA,
+    "repository": {"type": "str"},
+    "method": {"type": "str", "default": "logical", "choices": ["logical", "physical"]},
+    "type": {"type": "str", "default": "auto", "choices": list(TYPES)},
+    "databases": {"type": "list", "elements": "str"},
+    "count_rows": {"type": "bool", "default": True},
+    "standby": {"type": "bool", "default": False},
+    "split_above": {"type": "str", "default": "128MiB"},
+    "bin_dir": {"type": "path"},
+}
+BOTH = frozenset(("method", "type", "keep", "max_age", "verify", "lock_wait", "jobs", "timeout", "run_id"))
+
+
+def run_logical(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    options = Options(
+        databases=params["databases"],
+        jobs=arguments.jobs(params),
+        level=arguments.level(params),
+        recipients=arguments.recipients(params),
+        count_rows=params["count_rows"],
+        standby=params["standby"],
+        split_bytes=arguments.size("split_above", params["split_above"]),
+        bin_dir=params["bin_dir"],
+        timeout=arguments.seconds(params, "timeout"),
+    )
+    login = arguments.login(params)
+    repository = arguments.repository(params, "repository", options.jobs)
+    copy = arguments.repository(params, "copy_to") if params["copy_to"] else None
+    _server, _databases, programs = inspect(login, options)
+    plan = Plan(
+        kind=KIND,
+        pg_restore=programs["pg_restore"],
+        jobs=options.jobs,
+        recipients=options.recipients,
+        **arguments.plan(params, KIND),
+    )
+    return run(plan, repository, copy, partial(dump, login, options), check_mode)
+
+
+def make(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    if params["method"] == "physical":
+        physical.refuse_logical(params, SPEC, BOTH)
+        return run_physical(params, check_mode)
+    physical.refuse_physical(params, SPEC, frozenset(["type"]))
+    return run_logical(params, check_mode)
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            **arguments.LOGIN,
-            **arguments.REPOSITORY,
-            **arguments.MAKING,
-            "databases": {"type": "list", "elements": "str", "required": True},
-            "count_rows": {"type": "bool", "default": True},
-            "standby": {"type": "bool", "default": False},
-            "split_above": {"type": "str", "default": "128MiB"},
-            "bin_dir": {"type": "path"},
-        },
+        argument_spec=SPEC,
+        required_if=[("method", "logical", ("databases", "repository"))],
         supports_check_mode=True,
     )
-    params = module.params
     try:
-        options = Options(
-            databases=params["databases"],
-            jobs=arguments.jobs(params),
-            level=arguments.level(params),
-            recipients=arguments.recipients(params),
-            count_rows=params["count_rows"],
-            standby=params["standby"],
-            split_bytes=arguments.size("split_above", params["split_above"]),
-            bin_dir=params["bin_dir"],
-            timeout=arguments.seconds(params, "timeout"),
-        )
-        login = arguments.login(params)
-        repository = arguments.repository(params, "repository", options.jobs)
-        copy = arguments.repository(params, "copy_to") if params["copy_to"] else None
-        _server, _databases, programs = inspect(login, options)
-        plan = Plan(
-            kind=KIND,
-            pg_restore=programs["pg_restore"],
-            jobs=options.jobs,
-            recipients=options.recipients,
-            **arguments.plan(params, KIND),
-        )
-        outcome = run(plan, repository, copy, partial(dump, login, options), module.check_mode)
+        outcome = make(module.params, module.check_mode)
     except BackupFailed as exc:
         module.fail_json(msg=str(exc), **exc.outcome)
     except Day2Error as exc:

@@ -13,9 +13,30 @@ author: The day2.ops maintainers (@day2-ops)
 description:
   - Lists the sets of a series, newest first, with their verdicts and with the class of the policy that keeps each.
   - Reads manifests and states only. Whether a set is whole was found by the run that verified it.
+  - With O(method=physical) the backups of a stanza of pgBackRest, and how far a point-in-time recovery reaches - from
+    the end of the oldest usable backup to the last commit in the archived WAL, and the segments that are missing
+    between. The ends are read from the WAL itself (C(pg_waldump)).
 extends_documentation_fragment:
   - day2.ops.repository
+  - day2.ops.physical
 options:
+  method:
+    description: Logical sets of a repository, or physical backups of a stanza.
+    type: str
+    choices: [logical, physical]
+    default: logical
+  repository:
+    description:
+      - Where the sets are - an absolute path, or C(s3://bucket/prefix) of any S3-compatible service.
+      - Required with O(method=logical).
+    required: false
+    type: str
+  timeline:
+    description: The timeline whose reach is told. Without it the newest, which a recovery follows by itself.
+    type: int
+  bin_dir:
+    description: Where C(pg_waldump) is. Without it that of the cluster's version is found.
+    type: path
   copy_to:
     description: The second location of the same sets.
     type: str
@@ -46,12 +67,24 @@ EXAMPLES = r"""
 - name: The newest one has to be good
   ansible.builtin.assert:
     that: backups.sets[0].verified == "read"
+
+- name: How far back can we go, and until when?
+  day2.ops.pg_backup_info:
+    method: physical
+    stanza: main
+  become: true
+  become_user: postgres
+  register: physical
+
+- name: There is no hole in the WAL
+  ansible.builtin.assert:
+    that: physical.reach.gaps | length == 0
 """
 
 RETURN = r"""
 sets:
   description: The sets of both locations, newest first; one that is in both is there once.
-  returned: always
+  returned: with O(method=logical)
   type: list
   elements: dict
   contains:
@@ -67,39 +100,81 @@ sets:
     kept_because: {description: Why the policy keeps it; empty when it would go., type: list, elements: str}
 broken:
   description: Sets whose manifest cannot be read, with the reason.
-  returned: always
+  returned: with O(method=logical)
   type: dict
   sample: {}
 unfinished:
   description: Ids of what unfinished runs left. The next run clears it.
-  returned: always
+  returned: with O(method=logical)
   type: list
   elements: str
   sample: []
+backups:
+  description: The physical backups, newest first, as RV(day2.ops.pg_backup#module:backup) describes them, with C(age).
+  returned: with O(method=physical)
+  type: list
+  elements: dict
+  sample: [{label: 20260131-020000F, type: full, stopped: '2026-01-31T02:00:41.000Z', age: 3600.5}]
+reach:
+  description: What a point-in-time recovery can reach.
+  returned: with O(method=physical)
+  type: dict
+  contains:
+    earliest: {description: 'The end of the oldest usable backup, RFC 3339 in UTC, or null.', type: str}
+    earliest_lsn: {description: Its LSN., type: str, sample: 0/3000050}
+    latest: {description: 'The last commit in the archived WAL that is reached, or null.', type: str}
+    latest_lsn: {description: The last record there., type: str, sample: 0/11000A20}
+    latest_wal: {description: The segment that it stands in., type: str, sample: '000000010000000000000011'}
+    timeline: {description: The timeline., type: int, sample: 1}
+    ranges:
+      description: What can be reached without a break, earliest first - more than one where WAL is missing.
+      type: list
+      elements: dict
+    gaps:
+      description: WAL that is missing on any timeline - C(timeline), C(from), C(to), C(count) and C(segments) by name.
+      type: list
+      elements: dict
+      sample: []
+database:
+  description: Version and system identifier of the cluster that the stanza belongs to.
+  returned: with O(method=physical)
+  type: dict
+  sample: {version: '15', system_identifier: '7710571359535782690'}
+encrypted:
+  description: Whether the repository is encrypted.
+  returned: with O(method=physical)
+  type: bool
+  sample: true
 """
 
 import time
+from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.backup import arguments, sets
 from ansible_collections.day2.ops.plugins.module_utils.backup.postgresql import KIND
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import describe
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import arguments as physical
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.archive import open_archive
+
+SPEC = {
+    **arguments.REPOSITORY,
+    **physical.STANZA,
+    "repository": {"type": "str"},
+    "method": {"type": "str", "default": "logical", "choices": ["logical", "physical"]},
+    "copy_to": {"type": "str"},
+    "keep": {"type": "dict"},
+    "timeline": {"type": "int"},
+    "bin_dir": {"type": "path"},
+}
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={**arguments.REPOSITORY, "copy_to": {"type": "str"}, "keep": {"type": "dict"}},
-        supports_check_mode=True,
-    )
-    params = module.params
-    try:
-        series, policy = arguments.series(params, KIND), arguments.policy(params)
-        names = [name for name in ("repository", "copy_to") if params[name]]
-        places = [arguments.repository(params, name) for name in names]
-        loaded = [(place.name, sets.load(place, series)) for place in places]
-    except Day2Error as exc:
-        module.fail_json(msg=str(exc))
+def logical_sets(params: Mapping[str, Any]) -> dict[str, Any]:
+    series, policy = arguments.series(params, KIND), arguments.policy(params)
+    names = [name for name in ("repository", "copy_to") if params[name]]
+    places = [arguments.repository(params, name) for name in names]
+    loaded = [(place.name, sets.load(place, series)) for place in places]
     now = time.time()
     where: dict[str, list[str]] = {}
     known: dict[str, sets.BackupSet] = {}
@@ -109,9 +184,8 @@ def main() -> None:
             known.setdefault(each.manifest.id, each)
     kept = sets.plan_pruning(loaded[0][1], policy, now).keep
     newest_first = sorted(known.values(), key=lambda each: (each.manifest.time, each.manifest.sequence), reverse=True)
-    module.exit_json(
-        changed=False,
-        sets=[
+    return {
+        "sets": [
             {
                 **describe(each, where[each.manifest.id]),
                 "age": round(now - each.manifest.time, 3),
@@ -119,9 +193,43 @@ def main() -> None:
             }
             for each in newest_first
         ],
-        broken={name: why for _place, found in loaded for name, why in found.broken.items()},
-        unfinished=sorted(name for _place, found in loaded for name in found.unpublished),
+        "broken": {name: why for _place, found in loaded for name, why in found.broken.items()},
+        "unfinished": sorted(name for _place, found in loaded for name in found.unpublished),
+    }
+
+
+def physical_backups(params: Mapping[str, Any]) -> dict[str, Any]:
+    archive = open_archive(physical.client(params), params["bin_dir"])
+    now = time.time()
+    backups = [{**each.describe(), "age": round(now - each.stop, 3)} for each in reversed(archive.stanza.backups)]
+    about = archive.database
+    return {
+        "backups": backups,
+        "reach": archive.reach(params["timeline"]).describe(),
+        "database": {"version": about.version, "system_identifier": about.system_identifier},
+        "encrypted": archive.stanza.cipher != "none",
+    }
+
+
+def look(params: Mapping[str, Any]) -> dict[str, Any]:
+    if params["method"] == "physical":
+        physical.refuse_logical(params, SPEC, frozenset(("method", "timeline", "bin_dir")))
+        return physical_backups(params)
+    physical.refuse_physical(params, SPEC, frozenset(("timeline", "bin_dir")))
+    return logical_sets(params)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=SPEC,
+        required_if=[("method", "logical", ("repository",))],
+        supports_check_mode=True,
     )
+    try:
+        found = look(module.params)
+    except Day2Error as exc:
+        module.fail_json(msg=str(exc))
+    module.exit_json(changed=False, **found)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 MANUALS = ROOT / "docs" / "manuals"
-CADENCES = ("daily", "weekly", "monthly", "quarterly", "backup")
+CADENCES = ("daily", "weekly", "monthly", "quarterly", "backup", "drill", "recovery")
 
 _HEAD = """# From the manual to the check
 

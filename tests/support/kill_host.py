@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run kill_runs.py in a lab host: the modules and what they need of Ansible are brought there as they are here."""
+"""Run kill_runs.py or kill_restores.py in a lab host, with the modules and their part of Ansible as they are here."""
 
 from __future__ import annotations
 
@@ -32,12 +32,22 @@ def _packed() -> bytes:
         add(Path(ansible.__file__).parent / "release.py", "ansible/release.py")
         for part in ("modules", "module_utils"):
             add(ROOT / "plugins" / part, f"ansible_collections/day2/ops/plugins/{part}")
-        add(Path(__file__).with_name("kill_runs.py"), "kill_runs.py")
+        for script in ("kill_runs.py", "kill_restores.py"):
+            add(Path(__file__).with_name(script), script)
     return packed.getvalue()
 
 
 def kill_backups(host: LabHost, seed: int, kills: int) -> dict[str, Any]:
     """What kill_runs found, with its seed; the host is as it was before."""
+    return _killed(host, "kill_runs.py", seed, kills)
+
+
+def kill_restores(host: LabHost, seed: int, kills: int) -> dict[str, Any]:
+    """What kill_restores found, likewise."""
+    return _killed(host, "kill_restores.py", seed, kills)
+
+
+def _killed(host: LabHost, script: str, seed: int, kills: int) -> dict[str, Any]:
     enter = [str(host.lab.podman.wrapper), "exec", "-i", host.lab.container(host.name)]
     host.run("mkdir", "-p", _PLACE)
     try:
@@ -46,9 +56,7 @@ def kill_backups(host: LabHost, seed: int, kills: int) -> dict[str, Any]:
         )
         host.run("chmod", "-R", "a+rX", _PLACE)
         python = ["env", f"PYTHONPATH={_PLACE}", "PYTHONDONTWRITEBYTECODE=1", "python3"]
-        said = host.run(
-            "runuser", "-u", "postgres", "--", *python, f"{_PLACE}/kill_runs.py", "runs", str(seed), str(kills)
-        )
+        said = host.run("runuser", "-u", "postgres", "--", *python, f"{_PLACE}/{script}", "runs", str(seed), str(kills))
         found: dict[str, Any] = json.loads(said.split("\n")[-1])
         return found
     finally:

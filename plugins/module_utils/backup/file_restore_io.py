@@ -119,17 +119,14 @@ def sweep(wrapper: str) -> None:
 
 def wrappers(place: str) -> list[Wrapper]:
     """What runs of this module left beside a target. What only has such a name is somebody's own."""
-    parent = os.path.dirname(place)
-    try:
-        names = sorted(name for name in os.listdir(parent) if is_wrapper(name, place))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    found = []
-    for name in names:
-        path = os.path.join(parent, name)
-        record = _record(path)
-        if stat.S_ISDIR(os.lstat(path).st_mode) and (record is not None or not needs_record(name, place)):
-            found.append(Wrapper(path, record, inode(os.path.join(path, CONTENT))))
+    parent, found = os.path.dirname(place), []
+    with told(f"what lies beside {place} cannot be read"):
+        names = os.listdir(parent) if os.path.isdir(parent) else []
+        for name in sorted(name for name in names if is_wrapper(name, place)):
+            path = os.path.join(parent, name)
+            record = _record(path)
+            if stat.S_ISDIR(os.lstat(path).st_mode) and (record is not None or not needs_record(name, place)):
+                found.append(Wrapper(path, record, inode(os.path.join(path, CONTENT))))
     return found
 
 

@@ -86,16 +86,17 @@ def connected(login: Login, database: str | None = None) -> Iterator[Any]:
             dbname=database or login.maintenance_database, application_name="day2.ops", connect_timeout=15, **given
         )
     except psycopg2.Error as exc:
-        raise ServerError(f"no login: {_first_line(exc)}") from exc
+        raise ServerError(f"no login: {first_line(exc)}") from exc
     try:
         yield connection
     except psycopg2.Error as exc:
-        raise ServerError(_first_line(exc)) from exc
+        raise ServerError(first_line(exc)) from exc
     finally:
         connection.close()
 
 
-def _first_line(exc: Exception) -> str:
+def first_line(exc: Exception) -> str:
+    """What a server said, without the hint and the context."""
     lines = [line.strip() for line in str(exc).split("\n") if line.strip()]
     return lines[0] if lines else type(exc).__name__
 

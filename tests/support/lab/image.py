@@ -37,6 +37,7 @@ PACKAGES = (
     "pgbackrest",
     "postgresql",
     "procps",
+    "prometheus-alertmanager",
     "python3",
     "python3-boto3",
     "python3-jmespath",
@@ -52,7 +53,7 @@ HOOKS = (
     # Keys baked into an image are shared by everyone who has it: a lab makes its own.
     'rm -f "$1"/etc/ssh/ssh_host_*',
     # A host type that wants these enables them (and says when a timer last ran).
-    'chroot "$1" systemctl disable --quiet ssh.service logrotate.timer',
+    'chroot "$1" systemctl disable --quiet ssh.service logrotate.timer prometheus-alertmanager.service',
     # A host that is looked at must not begin to update itself.
     'chroot "$1" systemctl mask -q apt-daily.timer apt-daily-upgrade.timer fstrim.timer e2scrub_all.timer',
 )

@@ -10,9 +10,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from ansible_collections.day2.ops.plugins.module_utils.schedule import words
 from ansible_collections.day2.ops.plugins.module_utils.schedule.jobs import Job, JobsError, parse_jobs
 from ansible_collections.day2.ops.plugins.module_utils.schedule.plan import (
     Collision,
+    Kind,
     Track,
     clashes,
     collisions,
@@ -73,10 +75,23 @@ def test_a_collision_of_summer_only() -> None:
     assert found.count == 31
 
 
-def test_windows_are_tracks_too() -> None:
-    window = Track("window", [(NOW + DAY, NOW + DAY + 4 * HOUR)], "system")
-    (found,) = collisions(jobs(job("backup", "02:00 daily")), NOW, others=[window])
-    assert (found.names, found.first, found.count) == (("window", "backup"), NOW + DAY + 2 * HOUR, 1)
+def test_windows_meet_backups_and_each_other_and_nothing_else() -> None:
+    def window(name: str, start: float) -> Track:
+        return Track(name, [(start, start + 4 * HOUR)], "window", Kind.WINDOW)
+
+    backup = job("backup", "02:00 daily", backup=True, exclusive=False)
+    looks = [job("drill", "03:00 daily"), job("look", "02:30 daily", exclusive=False)]
+    one, other = window("backup", NOW + DAY), window("late", NOW + DAY + 3.5 * HOUR)
+    found = collisions(jobs(backup, *looks), NOW, windows=[one, other])
+    assert [(each.earlier, each.later, each.first - NOW - DAY, each.count) for each in found] == [
+        ("backup", "backup", 2 * HOUR, 1),
+        ("backup", "late", 3.5 * HOUR, 1),
+    ]
+    assert words.collision(found[0]).startswith("job backup is due while window backup is open: first Sun 2026-11-22")
+    assert words.collision(found[1]).startswith("window late begins while backup is open: first Sun 2026-11-22 03:30")
+    assert collisions(jobs(*looks), NOW, windows=[one]) == []
+    (itself,) = collisions([], NOW, windows=[Track("w", [(NOW, NOW + 3), (NOW + 2, NOW + 5)], "window", Kind.WINDOW)])
+    assert words.collision(itself).startswith("window w is not over when it begins again")
 
 
 def test_many_starts_shorten_the_horizon() -> None:

@@ -1,0 +1,188 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What pgBackRest says of a stanza (`info --output=json`), as records. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Mapping, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import rfc3339
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.wal import format_lsn, parse_lsn
+
+
+class InfoError(Day2Error):
+    """A stanza that cannot be used, or an answer of another shape."""
+
+
+class Kind(str, Enum):
+    """How a backup refers to earlier ones; the values are pgBackRest's."""
+
+    FULL = "full"
+    DIFFERENTIAL = "diff"
+    INCREMENTAL = "incr"
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Backup:
+    """Times are POSIX seconds, sizes bytes. `size` is that of the database, `stored` what this one added."""
+
+    label: str
+    kind: Kind
+    start: float
+    stop: float
+    start_lsn: int
+    stop_lsn: int
+    start_wal: str
+    stop_wal: str
+    size: int
+    delta: int
+    stored: int
+    prior: str | None
+    references: Sequence[str]
+    error: bool
+    database: int
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def timeline(self) -> int:
+        return int(self.start_wal[:8], 16)
+
+    def describe(self) -> dict[str, Any]:
+        """For people and playbooks: times RFC 3339 in UTC, LSNs as PostgreSQL writes them."""
+        return {
+            "label": self.label,
+            "type": self.kind.word,
+            "started": rfc3339(self.start),
+            "stopped": rfc3339(self.stop),
+            "duration": round(self.stop - self.start, 3),
+            "start_lsn": format_lsn(self.start_lsn),
+            "stop_lsn": format_lsn(self.stop_lsn),
+            "start_wal": self.start_wal,
+            "stop_wal": self.stop_wal,
+            "size": self.size,
+            "delta": self.delta,
+            "stored": self.stored,
+            "prior": self.prior,
+            "references": list(self.references),
+            "error": self.error,
+            "run_id": self.annotations.get("run-id"),
+        }
+
+
+@dataclass(frozen=True)
+class Database:
+    """A version of the cluster that the stanza has seen; `archive` is the folder of its WAL, such as 15-1."""
+
+    id: int
+    version: str
+    system_identifier: str
+    archive: str
+
+    @property
+    def major(self) -> int:
+        return int(self.version.split(".")[0])
+
+
+@dataclass(frozen=True)
+class Stanza:
+    """Backups from the oldest to the newest, of every version of the cluster."""
+
+    name: str
+    backups: Sequence[Backup]
+    databases: Sequence[Database]
+    cipher: str
+    locked: bool
+
+    @property
+    def current(self) -> Database | None:
+        """The cluster as it is since its last upgrade."""
+        return self.databases[-1] if self.databases else None
+
+    @property
+    def usable(self) -> list[Backup]:
+        """Backups of the current cluster without page errors."""
+        now = self.current
+        return [each for each in self.backups if now and each.database == now.id and not each.error]
+
+
+def parse_info(answer: Any, name: str, repo: int = 1) -> Stanza:
+    """One stanza as one repository has it. InfoError for what the repository's status is, whatever the exit status."""
+    try:
+        found = [each for each in answer if each["name"] == name]
+        if not found:
+            raise InfoError(f"there is no stanza '{name}' in the configuration or the repository")
+        entry = found[0]
+        _check_status(entry, repo)
+        return Stanza(
+            name=name,
+            backups=sorted(
+                (_backup(each) for each in entry["backup"] if each["database"]["repo-key"] == repo),
+                key=lambda each: (each.stop, each.label),
+            ),
+            databases=_databases(entry, repo),
+            cipher=str(entry.get("cipher", "none")),
+            locked=bool(entry["status"].get("lock", {}).get("backup", {}).get("held", False)),
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as exc:
+        raise InfoError(f"pgbackrest info answers in a shape that is not known: {exc!r}") from exc
+
+
+# pgBackRest ends with 0 whatever it found; the numbers are its own (command/info).
+_FINE, _NO_BACKUP = 0, 2
+_MISSING = (1, 3)
+
+
+def _check_status(entry: Mapping[str, Any], repo: int) -> None:
+    status = next((each["status"] for each in entry["repo"] if each["key"] == repo), None)
+    if status is None:
+        known = ", ".join(str(each["key"]) for each in entry["repo"])
+        raise InfoError(f"'repo' is {repo}; the configuration has {known or 'none'}")
+    code, words = int(status["code"]), str(status["message"])
+    if code in (_FINE, _NO_BACKUP):
+        return
+    clean = "; ".join(line.strip() for line in words.split("\n") if line.strip().isprintable())
+    hint = " (has stanza-create been run, and is this the right repository?)" if code in _MISSING else ""
+    raise InfoError(f"the repository of stanza '{entry['name']}' cannot be used: {clean[:500]}{hint}")
+
+
+def _databases(entry: Mapping[str, Any], repo: int) -> list[Database]:
+    archives = {each["database"]["id"]: str(each["id"]) for each in entry["archive"]}
+    found = []
+    for each in entry["db"]:
+        if each.get("repo-key", repo) == repo:
+            number = int(each["id"])
+            version = str(each["version"])
+            # Before anything was archived the folder is not listed; this is how it is named.
+            archive = archives.get(number, f"{version}-{number}")
+            found.append(Database(number, version, str(each["system-id"]), archive))
+    return sorted(found, key=lambda each: each.id)
+
+
+def _backup(raw: Mapping[str, Any]) -> Backup:
+    return Backup(
+        label=str(raw["label"]),
+        kind=Kind(raw["type"]),
+        start=float(raw["timestamp"]["start"]),
+        stop=float(raw["timestamp"]["stop"]),
+        start_lsn=parse_lsn(raw["lsn"]["start"]),
+        stop_lsn=parse_lsn(raw["lsn"]["stop"]),
+        start_wal=str(raw["archive"]["start"]),
+        stop_wal=str(raw["archive"]["stop"]),
+        size=int(raw["info"]["size"]),
+        delta=int(raw["info"]["delta"]),
+        stored=int(raw["info"]["repository"]["delta"]),
+        prior=raw["prior"],
+        references=tuple(raw["reference"] or ()),
+        error=bool(raw["error"]),
+        database=int(raw["database"]["id"]),
+        annotations={str(name): str(value) for name, value in (raw.get("annotation") or {}).items()},
+    )

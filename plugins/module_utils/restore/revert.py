@@ -1,0 +1,118 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Going back: the database that was replaced takes its name again, and the restored one is kept beside it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Mapping
+
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.postgres.catalogue import every_database
+from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, ask, connected
+from ansible_collections.day2.ops.plugins.module_utils.restore import swap
+from ansible_collections.day2.ops.plugins.module_utils.restore.names import Marker, Role, own_comment
+
+
+class RevertRefused(Day2Error):
+    """Going back would lose something, or there is nothing to go back to; nothing was touched."""
+
+
+def revert(
+    login: Login, target: str, force: bool, swap_timeout: float = 30.0, check_mode: bool = False
+) -> dict[str, Any]:
+    """Swap the names back. A restore that was interrupted before its swap has only leftovers, which are dropped."""
+    with connected(login) as connection:
+        connection.autocommit = True
+        with swap.alone(connection, target):
+            found = swap.marked(connection, target)
+            live = next((each for each in every_database(connection) if each["name"] == target), None)
+            olds = [(name, marker) for name, marker in found if marker.role is Role.OLD]
+            newest = next((marker for _name, marker in found if marker.role is not Role.NEW), None)
+            undone_last = live is not None and newest is not None and newest.role is Role.UNDONE
+            if not olds or undone_last:
+                return _nothing(login, connection, target, [marker for _name, marker in found], check_mode)
+            name, marker = olds[0]
+            ids = ask(connection, "SELECT oid FROM pg_database WHERE datname = %s", (target,))
+            before = _rows_of(connection, ids)
+            lost = _lost(marker, swap.written(login, target)) if live is not None else None
+            if lost and not force:
+                raise RevertRefused(f"refused, nothing was touched: {lost}; `force: true` goes back all the same")
+            leftovers = swap.unfinished(connection, target)
+            outcome = {"changed": True, "old": None, "cleared": leftovers, "lost": lost}
+            if check_mode:
+                return {**outcome, "msg": f"{name} would be {target} again" + (f"; {lost}" if lost else "")}
+            outcome["cleared"] = swap.clear(login, connection, target)
+            check = None if force or live is None else _unchanged(target, ids, before)
+            undone, seconds = _swap_back(login, target, live, name, marker, swap_timeout, check)
+            told = f"{target} is again what it was before {marker.set_id} took its place"
+            told += f"; the restored one is {undone}" if undone else "; there was none of this name any more"
+            return {**outcome, "unavailable": round(seconds, 3), "old": undone, "msg": told}
+
+
+def _nothing(login: Login, connection: Any, target: str, found: list[Marker], check_mode: bool) -> dict[str, Any]:
+    leftovers = swap.unfinished(connection, target) if check_mode else swap.clear(login, connection, target)
+    if not found and not leftovers:
+        raise RevertRefused(f"there is no database that {target} replaced: nothing to go back to")
+    words = [f"{target} was never replaced" if not any(each.role is Role.UNDONE for each in found) else
+             f"{target} is what it was before already"]  # fmt: skip
+    gone = "would drop" if check_mode else "dropped"
+    words += [f"{gone} {', '.join(leftovers)}, which an interrupted restore had left"] if leftovers else []
+    return {"changed": bool(leftovers), "old": None, "cleared": leftovers, "lost": None, "msg": "; ".join(words)}
+
+
+def _swap_back(
+    login: Login,
+    target: str,
+    live: Mapping[str, Any] | None,
+    name: str,
+    marker: Marker,
+    limit: float,
+    check: Callable[[Any], None] | None,
+) -> tuple[str | None, float]:
+    """The name of the one that is put aside, if there is one, and the seconds that it took."""
+    moves, comments = [(name, target)], [(target, marker.comment)]
+    if live is None:
+        return None, swap.rename(login, moves, comments, limit)
+    mark = Marker(Role.UNDONE, target, marker.set_id, time.time(), own_comment(live.get("comment")))
+    moves, comments = [(target, mark.name), *moves], [(mark.name, mark.render()), *comments]
+    return mark.name, swap.rename(login, moves, comments, limit, check)
+
+
+def _rows_of(connection: Any, ids: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The server's counters of a database as a whole: those of its tables cannot be asked while nobody may enter."""
+    return ask(
+        connection,
+        "SELECT tup_inserted, tup_updated, tup_deleted FROM pg_stat_database WHERE datid = ANY(%s)",
+        ([oid for (oid,) in ids],),
+    )
+
+
+def _unchanged(target: str, ids: list[tuple[Any, ...]], before: list[tuple[Any, ...]]) -> Callable[[Any], None]:
+    """Asked when all sessions have ended and reported their last rows."""
+
+    def check(connection: Any) -> None:
+        if _rows_of(connection, ids) != before:
+            raise RevertRefused(
+                f"refused, the names are as they were: {target} was written to in this very moment; stop what writes"
+                " and run this again, or `force: true` goes back all the same"
+            )
+
+    return check
+
+
+def _lost(marker: Marker, now: dict[str, Any]) -> str | None:
+    """What was written since the swap, in words; None: nothing."""
+    then = marker.written
+    if then.get("since") != now["since"] or any(now[kind] < int(then.get(kind) or 0) for kind in _KINDS):
+        return "the server's counters began anew since the swap, so what was written meanwhile is not known"
+    more = {kind: now[kind] - int(then.get(kind) or 0) for kind in _KINDS}
+    if not any(more.values()):
+        return None
+    told = ", ".join(f"{number} rows {kind}" for kind, number in more.items() if number)
+    return f"since the swap {told}; they would only be in the database that is put aside"
+
+
+_KINDS = ("inserted", "updated", "deleted")

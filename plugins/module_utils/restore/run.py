@@ -1,0 +1,230 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A database of a set, restored beside the live one, proven, and only then given its name.
+
+Nothing that answers under the name is touched before the last step, which is one transaction. What an interrupted run
+leaves is a database that is marked as ours; the next run drops it.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Iterator, Mapping, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.postgres.catalogue import every_database
+from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, connected, first_line, tool
+from ansible_collections.day2.ops.plugins.module_utils.restore import preflight, properties, roles, swap
+from ansible_collections.day2.ops.plugins.module_utils.restore.load import Archives, Loading, analyse, load
+from ansible_collections.day2.ops.plugins.module_utils.restore.names import (
+    Marker,
+    Role,
+    beside,
+    own_comment,
+)
+from ansible_collections.day2.ops.plugins.module_utils.restore.preflight import Allowed, Seen, Wanted
+from ansible_collections.day2.ops.plugins.module_utils.restore.proof import Expectation, entry, prove
+
+KEEP_OLD = 7 * 86400.0
+# How long a restore that has failed may take to say so.
+_UNDOING = 30.0
+
+
+class RestoreRefused(Day2Error):
+    """Something speaks against it; nothing was touched."""
+
+
+class RestoreFailed(Day2Error):
+    """It began and did not end well. The live database is as it was."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is wanted. Times are seconds."""
+
+    database: str
+    target: str
+    replaces: bool
+    jobs: int
+    scratch: str
+    identity: str | None = None
+    bin_dir: str | None = None
+    allowed: Allowed = field(default_factory=Allowed)
+    expectations: Sequence[Expectation] = ()
+    amcheck: bool = True
+    keep_old: float = KEEP_OLD
+    swap_timeout: float = 30.0
+    timeout: float | None = None
+
+
+@dataclass
+class Course:
+    """What a run has done so far: seconds of each phase, and what it will return."""
+
+    phases: dict[str, float] = field(default_factory=dict)
+    outcome: dict[str, Any] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        import psycopg2
+
+        begun = time.monotonic()
+        try:
+            yield
+        except swap.Uncertain:
+            raise
+        except (Day2Error, psycopg2.Error) as exc:
+            why = exc if isinstance(exc, Day2Error) else first_line(exc)
+            raise RestoreFailed(f"the restore failed ({name}), and nothing was replaced: {why}") from exc
+        finally:
+            self.phases[name] = round(time.monotonic() - begun, 3)
+
+
+def restore(
+    login: Login, order: Order, repository: Repository, manifest: Manifest, check_mode: bool = False
+) -> dict[str, Any]:
+    """Restore one database; RestoreRefused before anything is touched, RestoreFailed after."""
+    archives = Archives(repository, manifest, order.database, order.identity)
+    wanted = Wanted(manifest, entry(manifest, order.database), archives.main.bytes, order.target, order.replaces)
+    if order.target == login.maintenance_database:
+        raise RestoreRefused(
+            f"{order.target} is the database from which others are renamed: give another `maintenance_database`"
+        )
+    seen = preflight.look(login, order.target, order.scratch)
+    against = preflight.refusals(seen, wanted, order.allowed)
+    if against:
+        raise RestoreRefused("refused, nothing was touched: " + "; ".join(against))
+    how = _loading(seen, order)
+    plan = _plan(seen, wanted, order)
+    if check_mode:
+        return {"changed": True, "msg": "; ".join(plan["steps"]), **plan}
+    with connected(login) as connection:
+        connection.autocommit = True
+        with swap.alone(connection, order.target):
+            return {**plan, **_restore(connection, login, order, archives, wanted, seen, how)}
+
+
+def _loading(seen: Seen, order: Order) -> Loading:
+    paths = {name: tool(name, seen.server, order.bin_dir)[0] for name in ("pg_restore", "vacuumdb")}
+    return Loading(paths["pg_restore"], paths["vacuumdb"], order.jobs, order.scratch, order.timeout)
+
+
+def _plan(seen: Seen, wanted: Wanted, order: Order) -> dict[str, Any]:
+    name = beside(order.target)
+    missing = preflight.missing_roles(seen, wanted)
+    steps = [f"make roles {', '.join(missing)}"] if missing else []
+    steps += [f"restore {order.database} of {wanted.manifest.id} into {name}", "compare it with the manifest"]
+    if order.expectations:
+        steps.append(f"ask {len(order.expectations)} of the site's queries")
+    if order.replaces:
+        steps += [f"end the sessions of {order.target}", f"exchange the names; the old one is kept {_keep(order)}"]
+    else:
+        steps.append(f"name it {order.target}")
+    return {"steps": steps, "needs": preflight.needs(seen, wanted)}
+
+
+def _keep(order: Order) -> str:
+    return format_duration(order.keep_old)
+
+
+def _restore(
+    connection: Any, login: Login, order: Order, archives: Archives, wanted: Wanted, seen: Seen, how: Loading
+) -> dict[str, Any]:
+    course = Course()
+    cleared = swap.clear(login, connection, order.target)
+    name = beside(order.target)
+    like = wanted.like(seen)
+    with ExitStack() as undo:
+        undo.callback(_drop_quietly, login, order.target, name)
+        with course.phase("prepare"):
+            made_roles = _roles(connection, login, wanted, archives, seen)
+            properties.create(connection, name, like)
+            # A database of that name that is not ours makes the line above fail, and is not dropped.
+            marker = Marker(Role.NEW, order.target, wanted.manifest.id, time.time())
+            swap.comment(connection, name, marker.render())
+        with course.phase("load"):
+            load(login, name, archives, how)
+        with course.phase("analyse"):
+            analyse(login, name, how)
+        with course.phase("verify"):
+            proof = prove(login, name, wanted.manifest, order.database, order.jobs, order.expectations, order.amcheck)
+            if proof.faults:
+                raise Day2Error("; ".join(proof.faults[:10]))
+        with course.phase("settle"):
+            counters = swap.settled(login, name) if order.replaces else {}
+        with course.phase("properties"):
+            # As they are now: loading has taken its time.
+            like = _of_now(connection, order.target) if order.replaces else like
+            _carry_over(connection, name, like)
+        with course.phase("swap"):
+            old, unavailable = _take_place(login, order, wanted, like, name, counters)
+        undo.pop_all()
+    gone, kept = swap.expire(connection, order.target, order.keep_old, time.time()) if order.replaces else ([], [])
+    return {
+        "changed": True,
+        "phases": course.phases,
+        "unavailable": round(unavailable, 3),
+        "old": old,
+        "dropped": gone,
+        "warnings": kept,
+        "cleared": cleared,
+        "roles_made": made_roles,
+        "verified": proof.words,
+        "msg": f"{order.target} is {order.database} of {wanted.manifest.id}: {proof.words} as they were backed up"
+        + (f"; the one before is {old}" if old else ""),
+    }
+
+
+def _roles(connection: Any, login: Login, wanted: Wanted, archives: Archives, seen: Seen) -> list[str]:
+    missing = preflight.missing_roles(seen, wanted)
+    if missing:
+        roles.make(connection, archives, missing)
+    return missing
+
+
+def _drop_quietly(login: Login, target: str, name: str) -> None:
+    """What is in the way of that is in the way of the next run too, which tells it."""
+    try:
+        with connected(login) as connection:
+            connection.autocommit = True
+            if name in swap.unfinished(connection, target):
+                swap.drop_unfinished(login, connection, name, _UNDOING)
+    except Day2Error:
+        return
+
+
+def _carry_over(connection: Any, name: str, like: Mapping[str, Any]) -> None:
+    properties.give(connection, name, like)
+    (have,) = [each for each in every_database(connection) if each["name"] == name]
+    wrong = properties.differences(connection, have, like)
+    if wrong:
+        raise Day2Error("; ".join(wrong))
+
+
+def _of_now(connection: Any, target: str) -> Mapping[str, Any]:
+    for each in every_database(connection):
+        if each["name"] == target:
+            return each
+    raise Day2Error(
+        f"{target} is gone: somebody dropped or renamed it meanwhile; `mode: new` restores under a name that is free"
+    )
+
+
+def _take_place(
+    login: Login, order: Order, wanted: Wanted, like: Mapping[str, Any], name: str, counters: dict[str, Any]
+) -> tuple[str | None, float]:
+    comment = own_comment(like.get("comment"))
+    if not order.replaces:
+        return None, swap.rename(login, [(name, order.target)], [(order.target, comment)], order.swap_timeout)
+    now = time.time()
+    marker = Marker(Role.OLD, order.target, wanted.manifest.id, now, comment, counters)
+    moves = [(order.target, marker.name), (name, order.target)]
+    comments = [(marker.name, marker.render()), (order.target, comment)]
+    return marker.name, swap.rename(login, moves, comments, order.swap_timeout)

@@ -1,0 +1,345 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Databases that we marked, and the exchange of two names in one transaction.
+
+`connection` is one to the maintenance database, in autocommit, unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.postgres.server import (
+    Login,
+    ServerError,
+    ask,
+    connected,
+    first_line,
+    tell,
+)
+from ansible_collections.day2.ops.plugins.module_utils.restore.names import Marker, Role, beside, parse_marker
+
+# Codes of PostgreSQL that pass: sessions that have not ended yet, a lock that somebody holds.
+_PASSING = ("55006", "55P03", "40P01")
+# How often sessions are ended that come back while their database's name changes.
+_AGAIN = 0.05
+# How long the server may take to finish what a killed run had told it last.
+_FINISHING = 60.0
+# How long a DROP DATABASE may take: its checkpoint writes what other databases have changed.
+_DROPPING = 600.0
+# Whatever somebody makes in a database has an OID from FirstNormalObjectId on.
+_ANYTHING = """
+SELECT 1 FROM pg_class WHERE oid >= 16384 UNION ALL SELECT 1 FROM pg_proc WHERE oid >= 16384
+UNION ALL SELECT 1 FROM pg_type WHERE oid >= 16384 UNION ALL SELECT 1 FROM pg_namespace WHERE oid >= 16384
+UNION ALL SELECT 1 FROM pg_extension WHERE oid >= 16384 UNION ALL SELECT 1 FROM pg_publication
+UNION ALL SELECT 1 FROM pg_largeobject_metadata UNION ALL SELECT 1 FROM pg_event_trigger LIMIT 1"""
+_LOCK_HOLDER = """
+SELECT a.pid, coalesce(a.client_addr::text, 'this host'), a.backend_start::timestamptz(0)::text, a.state = 'active'
+  FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND (l.classid::bigint << 32) + l.objid::bigint = hashtextextended(%s, 0)"""
+
+
+class SwapFailed(Day2Error):
+    """The names could not be exchanged; both databases are as they were."""
+
+
+class Uncertain(Day2Error):
+    """Nobody knows whether the names were exchanged; the message says where to look."""
+
+
+@contextmanager
+def alone(connection: Any, database: str) -> Iterator[None]:
+    """One restore of a database at a time: a lock of the session's, which ends with it.
+
+    The holder may be what is left of a killed run: the server ends its last statement first. A restore that lives is
+    idle here while its programs work.
+    """
+    key = (f"day2.ops restore {database}",)
+    # This session waits for hours while others load.
+    ask(
+        connection,
+        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout',"
+        " 'statement_timeout')",
+    )
+    end = time.monotonic() + _FINISHING
+    while not ask(connection, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)[0][0]:
+        rows = ask(connection, _LOCK_HOLDER, key)
+        if rows and (not rows[0][3] or time.monotonic() > end):
+            pid, place, since, _active = rows[0]
+            raise Day2Error(
+                f"another restore of {database} is running: server process {pid} of {place}, since {since};"
+                f" wait for it, or end it by SELECT pg_terminate_backend({pid})"
+            )
+        threading.Event().wait(_AGAIN)
+    # It is released with the session, which every caller ends next.
+    yield
+
+
+def marked(connection: Any, database: str) -> list[tuple[str, Marker]]:
+    """Databases that are or were this one, newest first: their present names, and what they are.
+
+    Never the one that has the name: it is live, whatever its comment says (somebody has renamed one of ours by hand).
+    """
+    rows = ask(connection, "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database")
+    found = [(str(name), parse_marker(comment)) for name, comment in rows if name != database]
+    ours = [(name, marker) for name, marker in found if marker is not None and marker.of == database]
+    return sorted(ours, key=lambda each: each[1].at, reverse=True)
+
+
+def unfinished(connection: Any, database: str) -> list[str]:
+    """Those that a restore was filling."""
+    return [name for name, marker in marked(connection, database) if marker.role is Role.NEW and name == marker.name]
+
+
+def comment(connection: Any, name: str, text: str | None) -> None:
+    from psycopg2 import sql
+
+    tell(connection, sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(text)))
+
+
+def drop(connection: Any, name: str, limit: float = _DROPPING) -> None:
+    """With its sessions; a template is none any more. The server waits for every process it has, so there is a limit."""
+    from psycopg2 import errors, sql
+
+    named = sql.Identifier(name)
+    # One whose DROP was cut off refuses every ALTER, so only where it is needed.
+    if ask(connection, "SELECT 1 FROM pg_database WHERE datname = %s AND datistemplate", (name,)):
+        tell(connection, sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(named))
+    ask(connection, "SELECT set_config('statement_timeout', %s, false)", (f"{limit:g}s",))
+    try:
+        tell(connection, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(named))
+    except errors.QueryCanceled as exc:
+        raise Day2Error(
+            f"{name} could not be dropped within {limit:g} s: the server waits for a process of its own that does not"
+            " answer (pg_stat_activity); the next run tries it again"
+        ) from exc
+    finally:
+        if not connection.closed:
+            ask(connection, "SELECT set_config('statement_timeout', '0', false)")
+
+
+def drop_unfinished(login: Login, connection: Any, name: str, limit: float = _DROPPING) -> None:
+    """One that was being filled. Its subscriptions are copies that never ran; with them it cannot be dropped."""
+    from psycopg2 import sql
+
+    copies = ask(
+        connection,
+        "SELECT subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = %s",
+        (name,),
+    )
+    if copies:
+        with connected(login, name) as inside:
+            inside.autocommit = True
+            for (copy,) in copies:
+                named = sql.Identifier(copy)
+                tell(inside, sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(named))
+                # The slot at the publisher is the live database's.
+                tell(inside, sql.SQL("ALTER SUBSCRIPTION {} SET (slot_name = NONE)").format(named))
+                tell(inside, sql.SQL("DROP SUBSCRIPTION {}").format(named))
+    drop(connection, name, limit)
+
+
+def written(login: Login, database: str) -> dict[str, Any]:
+    """Rows inserted, updated and deleted in the tables of a database since its counters began."""
+    with connected(login, database) as connection:
+        connection.autocommit = True
+        (row,) = ask(
+            connection,
+            "SELECT coalesce(sum(n_tup_ins), 0)::bigint, coalesce(sum(n_tup_upd), 0)::bigint,"
+            " coalesce(sum(n_tup_del), 0)::bigint, (SELECT stats_reset::text FROM pg_stat_database"
+            " WHERE datname = current_database()) FROM pg_stat_user_tables",
+        )
+    return dict(zip(("inserted", "updated", "deleted", "since"), row))
+
+
+def settled(login: Login, database: str, limit: float = 10.0) -> dict[str, Any]:
+    """The counters, once they stand still: sessions that have ended report them a moment later."""
+    end = time.monotonic() + limit
+    before = written(login, database)
+    while True:
+        threading.Event().wait(0.6)
+        now = written(login, database)
+        if now == before or time.monotonic() > end:
+            return now
+        before = now
+
+
+def rename(
+    login: Login,
+    moves: Sequence[tuple[str, str]],
+    markers: Sequence[tuple[str, str | None]],
+    limit: float,
+    check: Callable[[Any], None] | None = None,
+) -> float:
+    """Rename databases, and comment them by their new names, in one transaction; returns the seconds it took.
+
+    Their sessions are ended, and those that come back: while the transaction waits for the last of them, new ones
+    wait for the transaction. `check` is asked when nobody is in them any more: what it raises leaves them as they
+    were. SwapFailed after `limit` seconds.
+    """
+    import psycopg2
+
+    begun, names = time.monotonic(), [old for old, _new in moves]
+    end = begun + limit
+    with connected(login) as connection, _nobody_in(login, names):
+        known = dict(ask(connection, "SELECT datname, oid FROM pg_database WHERE datname = ANY(%s)", (names,)))
+        connection.rollback()
+        while True:
+            try:
+                _rename(connection, moves, markers, check)
+            except psycopg2.Error as exc:
+                if connection.closed:
+                    _look_again(login, {new: known.get(old) for old, new in moves}, end, exc)
+                    return time.monotonic() - begun
+                connection.rollback()
+                if exc.pgcode not in _PASSING:
+                    raise
+                if time.monotonic() > end:
+                    who = _holders(connection, names, exc)
+                    raise SwapFailed(f"the names were not exchanged within {limit:g} s, because of {who}") from exc
+                continue
+            return time.monotonic() - begun
+
+
+def _rename(
+    connection: Any,
+    moves: Sequence[tuple[str, str]],
+    markers: Sequence[tuple[str, str | None]],
+    check: Callable[[Any], None] | None,
+) -> None:
+    from psycopg2 import sql
+
+    tell(connection, "SET LOCAL lock_timeout = '5s'")
+    tell(connection, "SET LOCAL statement_timeout = 0")
+    tell(connection, "SET LOCAL synchronous_commit = 'local'")
+    for old, new in moves:
+        rename_one = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+        tell(connection, rename_one.format(sql.Identifier(old), sql.Identifier(new)))
+    for name, text in markers:
+        comment(connection, name, text)
+    if check is not None:
+        check(connection)
+    connection.commit()
+
+
+def _look_again(login: Login, wanted: dict[str, Any], end: float, why: Exception) -> None:
+    """The connection broke: the commit may have been the last that the server heard. SwapFailed when it was not."""
+    reason = first_line(why)
+    while True:
+        try:
+            with connected(login) as connection:
+                found = dict(ask(connection, "SELECT datname, oid FROM pg_database"))
+        except ServerError as exc:
+            if time.monotonic() > end:
+                raise Uncertain(
+                    f"the connection broke while the names were exchanged ({reason}), and the server does not answer"
+                    f" ({exc}): when it does, `\\l+` in psql shows which database has the name"
+                ) from why
+            threading.Event().wait(_AGAIN)
+            continue
+        if all(found.get(name) == oid for name, oid in wanted.items()):
+            return
+        raise SwapFailed(f"the connection broke before the names were exchanged: {reason}") from why
+
+
+def _holders(connection: Any, names: Sequence[str], exc: Exception) -> str:
+    """Who is still in these databases, or what the server said when it is nobody."""
+    rows = ask(
+        connection,
+        "SELECT format('server process %%s (%%s%%s)', pid, backend_type, ', ' || nullif(application_name, ''))"
+        " FROM pg_stat_activity WHERE datname = ANY(%(names)s) UNION ALL"
+        " SELECT format('prepared transaction %%L', gid) FROM pg_prepared_xacts WHERE database = ANY(%(names)s)",
+        {"names": list(names)},
+    )
+    connection.rollback()
+    told = ", ".join(str(row[0]) for row in rows[:5])
+    return f"{told}: end what holds it, then run this again" if told else first_line(exc)
+
+
+@contextmanager
+def _nobody_in(login: Login, databases: Sequence[str]) -> Iterator[None]:
+    """End the sessions of these databases, again and again, as long as this lasts."""
+    done = threading.Event()
+
+    def end_them() -> None:
+        with connected(login) as connection:
+            connection.autocommit = True
+            while not done.is_set():
+                ask(
+                    connection,
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = ANY(%s) AND pid <> pg_backend_pid()",
+                    (list(databases),),
+                )
+                done.wait(_AGAIN)
+
+    failure: list[Day2Error] = []
+
+    def work() -> None:
+        try:
+            end_them()
+        except Day2Error as exc:
+            failure.append(exc)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    except SwapFailed as exc:
+        raise SwapFailed(f"{exc} (sessions could not be ended: {failure[0]})" if failure else str(exc)) from exc
+    finally:
+        done.set()
+        thread.join(10)
+
+
+def clear(login: Login, connection: Any, database: str) -> list[str]:
+    """Drop what restores that were interrupted had begun. The caller is alone."""
+    leftovers = unfinished(connection, database)
+    leftovers += _unmarked(login, connection, database)
+    for name in leftovers:
+        drop_unfinished(login, connection, name)
+    return leftovers
+
+
+def _unmarked(login: Login, connection: Any, database: str) -> list[str]:
+    """One that a run made and was killed before it could mark it: it is empty. Anything else is somebody's own."""
+    name = beside(database)
+    found = ask(
+        connection,
+        "SELECT 1 FROM pg_database d WHERE datname = %s AND shobj_description(oid, 'pg_database') IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.datid = d.oid)",
+        (name,),
+    )
+    if not found:
+        return []
+    with connected(login, name) as inside:
+        anything = ask(inside, _ANYTHING)
+    return [] if anything else [name]
+
+
+def expire(connection: Any, database: str, keep: float, now: float) -> tuple[list[str], list[str]]:
+    """Drop the ones that were replaced or undone longer ago than `keep` seconds: those that are gone, and why some
+    are not. The restore is done, so what is in the way of this is no failure."""
+    import psycopg2
+
+    gone, kept = [], []
+    try:
+        for name, marker in marked(connection, database):
+            if marker.role is Role.NEW or name != marker.name or now - marker.at <= keep:
+                continue
+            try:
+                drop(connection, name)
+                gone.append(name)
+            except (psycopg2.DatabaseError, Day2Error) as exc:
+                kept.append(f"{name} is older than it is kept, and was not dropped: {first_line(exc)}")
+    except psycopg2.Error as exc:
+        kept.append(f"databases that are no longer kept were not looked for: {first_line(exc)}")
+    return gone, kept

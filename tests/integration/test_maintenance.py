@@ -1,0 +1,283 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Maintenance mode on a lab host with real nginx, systemd and Alertmanager, asked past the collection."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+SERVICE = "options-engine"
+UNIT = f"{SERVICE}.service"
+ROOT = "/var/lib/day2/maintenance"
+SITE = "/etc/nginx/sites-enabled/options-engine"
+ALERTMANAGER = "http://127.0.0.1:9093"
+OFFICE = "127.0.0.9"
+
+
+class Host:
+    """The host, the module, and what is to be seen from outside of it."""
+
+    def __init__(self, host: Any) -> None:
+        self.host = host
+
+    def mode(self, check_mode: bool = False, **arguments: Any) -> Any:
+        call = {
+            "service": SERVICE, "owner": "window", "reason": "testing", "duration": "10m", "units": [SERVICE],
+            "alerts": {"alertmanager": ALERTMANAGER, "matchers": [{"name": "service", "value": SERVICE}]}, **arguments,
+        }  # fmt: skip
+        return self.host.task("day2.ops.maintenance_mode", call, become_user="root", check_mode=check_mode)
+
+    def get(
+        self, path: str = "/metrics", source: str = "127.0.0.1", method: str = "GET"
+    ) -> tuple[int, dict[str, str], str]:
+        """By Python in the host: status, headers in lower case, body."""
+        script = (
+            "import http.client,json,ssl,sys\n"
+            "c=http.client.HTTPSConnection('127.0.0.1',443,context=ssl._create_unverified_context(),"
+            "source_address=(sys.argv[2],0))\n"
+            "c.request(sys.argv[3],sys.argv[1]); r=c.getresponse()\n"
+            "print(json.dumps([r.status,{k.lower():v for k,v in r.getheaders()},r.read().decode('utf-8','replace')]))"
+        )
+        status, headers, body = json.loads(self.host.run("python3", "-c", script, path, source, method))
+        return status, headers, body
+
+    def unit(self, name: str = UNIT) -> str:
+        return str(self.host.run("systemctl", "is-active", name, check=False))
+
+    def silences(self) -> list[dict[str, Any]]:
+        script = (
+            f"import urllib.request;print(urllib.request.urlopen('{ALERTMANAGER}/api/v2/silences').read().decode())"
+        )
+        found = json.loads(self.host.run("python3", "-c", script))
+        return [each for each in found if each["status"]["state"] == "active"]
+
+    def state(self) -> Any:
+        text = self.host.run("sh", "-c", f"cat {ROOT}/{SERVICE}/state.json 2>/dev/null || true")
+        return json.loads(text) if text else None
+
+    def in_service(self) -> bool:
+        left = self.host.run("sh", "-c", f"ls {ROOT}/{SERVICE} /etc/systemd/system/{UNIT}.d 2>/dev/null || true")
+        files = [name for name in left.split("\n") if name and not name.endswith(":")]
+        return self.get()[0] == 200 and self.unit() == "active" and not self.silences() and not files
+
+    def until(self, wanted: Callable[[], bool], limit: float = 40.0) -> None:
+        end = time.monotonic() + limit
+        while not wanted():
+            assert time.monotonic() < end, (self.state(), self.unit(), self.get()[0])
+            time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def prepared(lab_host: Any) -> Iterator[Host]:
+    play = {
+        "day2.ops.runtime": {},
+        "day2.ops.maintenance": {
+            "maintenance_service": SERVICE, "maintenance_sites": [SITE], "maintenance_allow": [f"{OFFICE}/32"],
+            "maintenance_retry_after": 120,
+        },
+    }  # fmt: skip
+    for role, variables in play.items():
+        done = role_on(lab_host, role, variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+    lab_host.run("systemctl", "start", "prometheus-alertmanager")
+    host = Host(lab_host)
+    host.until(lambda: lab_host.run("python3", "-c", f"import urllib.request;urllib.request.urlopen('{ALERTMANAGER}')",
+                                    check=False) == "" and bool(host.get()))  # fmt: skip
+    yield host
+    lab_host.run("systemctl", "stop", "--no-block", "prometheus-alertmanager")
+
+
+def role_on(lab_host: Any, role: str, variables: dict[str, Any], *options: str) -> Any:
+    path = lab_host.workdir / "role.json"
+    path.write_text(json.dumps([{"hosts": lab_host.name, "gather_facts": False, "become": True,
+                                 "roles": [{"role": role, "vars": variables}]}]))  # fmt: skip
+    return lab_host.playbook(str(path), *options)
+
+
+@pytest.fixture
+def host(prepared: Host) -> Iterator[Host]:
+    yield prepared
+    prepared.host.run("day2ctl", "maintenance", "disable", SERVICE, "--force", check=False)
+    prepared.host.run("systemctl", "reset-failed")
+    prepared.host.run("systemctl", "start", SERVICE)
+    prepared.until(prepared.in_service)
+
+
+def test_roles_change_nothing_the_second_time(host: Host) -> None:
+    variables = {"maintenance_service": SERVICE, "maintenance_sites": [SITE], "maintenance_allow": [f"{OFFICE}/32"],
+                 "maintenance_retry_after": 120}  # fmt: skip
+    for role, about in (("day2.ops.runtime", {}), ("day2.ops.maintenance", variables)):
+        again = role_on(host.host, role, about)
+        assert "changed=0" in again.stdout and again.returncode == 0, again.stdout
+
+
+def test_in_and_out(host: Host) -> None:
+    planned = host.mode(check_mode=True)
+    assert planned["changed"] and f"stop {UNIT}" in planned["steps"] and host.in_service()
+    done = host.mode()
+    assert done["changed"] and done["enabled"], done
+    status, headers, body = host.get()
+    assert (status, headers["retry-after"]) == (503, "120") and "We are working on it" in body
+    assert host.get(method="POST")[0] == 503
+    # Health endpoints and the office pass; the application behind them is stopped.
+    assert host.get("/health")[0] == 502 and host.get(source=OFFICE)[0] == 502
+    assert host.unit() == "inactive"
+    (silence,) = host.silences()
+    assert silence["matchers"][0]["value"] == SERVICE
+    # It is kept from starting.
+    host.host.run("systemctl", "start", SERVICE)
+    assert host.unit() == "inactive"
+    again = host.mode()
+    assert not again["changed"], again
+    assert "in maintenance: window until" in host.host.run("day2ctl", "maintenance", "status")
+    back = host.mode(state="disabled")
+    assert back["changed"] and not back["enabled"]
+    assert host.in_service()
+    assert not host.mode(state="disabled")["changed"]
+
+
+def test_it_ends_by_itself(host: Host) -> None:
+    host.mode(duration="8s")
+    assert host.get()[0] == 503
+    host.until(host.in_service)
+    assert host.host.run("systemctl", "is-enabled", "day2-maintenance.timer", check=False) == "disabled"
+
+
+def test_two_owners(host: Host) -> None:
+    host.mode(owner="first", targets=["web"])
+    host.mode(owner="second", targets=["web", "units"])
+    first = host.mode(owner="first", state="disabled", targets=["web"])
+    assert first["changed"] and [lease["owner"] for lease in first["leases"]] == ["second"]
+    assert host.get()[0] == 503 and host.unit() == "inactive"
+    assert host.mode(owner="nobody", state="disabled")["changed"] is False
+    # Fewer targets: the units run again, users still see the page.
+    host.mode(owner="second", targets=["web"])
+    assert host.unit() == "active" and host.get()[0] == 503
+    assert host.mode(state="disabled", force=True)["changed"] and host.in_service()
+
+
+def test_extended(host: Host) -> None:
+    host.mode(duration="20s")
+    (before,) = host.silences()
+    done = host.mode(state="extended", duration="30m")
+    assert done["changed"] and done["leases"][0]["left"] > 1700
+    (after,) = host.silences()
+    assert after["endsAt"] > before["endsAt"]
+    unknown = host.mode(state="extended", owner="nobody")
+    assert unknown["failed"] and "nobody holds no lease" in unknown["msg"] and "window" in unknown["msg"]
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({"units": [SERVICE, "nosuch"]}, "nosuch.service is not-found"),
+        ({"alerts": {"alertmanager": "http://127.0.0.1:1", "matchers": [{"name": "a", "value": "b"}]}}, "refused"),
+        ({"alerts": {"alertmanager": ALERTMANAGER}}, "'matchers' is empty"),
+        ({"web": {"probe": "https://127.0.0.1/health"}}, "should answer 503"),
+        ({"web": {"snippet": "/etc/nginx/nosuch"}}, "role maintenance installs it"),
+        ({"duration": "-1h"}, "'duration'"), ({"duration": None}, "'duration' is missing"),
+        ({"reason": None}, "'reason' is missing"), ({"targets": ["webb"]}, "'targets' has 'webb'"),
+        ({"targets": []}, "'targets' is empty"), ({"service": "../x"}, "'service'"),
+    ],
+)  # fmt: skip
+def test_all_or_none(host: Host, about: dict[str, Any], words: str) -> None:
+    done = host.mode(**about)
+    assert done["failed"] and words in done["msg"], done
+    assert host.in_service()
+
+
+def test_a_unit_that_does_not_stop(host: Host) -> None:
+    loop = "trap '' TERM; while :; do sleep 1; done"
+    unit = f'[Service]\nExecStart=/bin/sh -c "{loop}"\nTimeoutStopSec=60\n'
+    host.host.run("sh", "-c", "cat > /etc/systemd/system/stubborn.service; systemctl daemon-reload", text=unit)
+    host.host.run("systemctl", "start", "stubborn")
+    try:
+        done = host.mode(units=[SERVICE, "stubborn"], units_timeout="3s")
+        assert done["failed"] and "stubborn.service" in done["msg"] and "took longer" in done["msg"], done
+        assert host.unit() == "active" and host.get()[0] == 200
+        # It is still asked to stop; once it did, the host's timer starts it again.
+        host.host.run("systemctl", "kill", "-s", "KILL", "stubborn")
+        host.until(lambda: host.unit("stubborn") == "active" and host.in_service())
+    finally:
+        host.host.run("systemctl", "stop", "--no-block", "stubborn", check=False)
+        host.host.run("systemctl", "kill", "-s", "KILL", "stubborn", check=False)
+        host.host.run("sh", "-c", "rm -f /etc/systemd/system/stubborn.service; systemctl daemon-reload")
+
+
+def test_a_broken_nginx_is_left_alone(host: Host) -> None:
+    host.host.run("sh", "-c", "echo 'nonsense;' > /etc/nginx/conf.d/broken.conf")
+    try:
+        done = host.mode()
+    finally:
+        host.host.run("rm", "/etc/nginx/conf.d/broken.conf")
+    assert done["failed"] and "broken already" in done["msg"]
+    assert host.in_service()
+
+
+def test_an_edited_snippet_is_not_overwritten(host: Host) -> None:
+    snippet = f"/etc/nginx/snippets/day2-maintenance-{SERVICE}.conf"
+    host.host.run("cp", "-p", snippet, "/root/snippet")
+    host.host.run("sh", "-c", f"echo '# mine' >> {snippet}")
+    try:
+        refused = role_on(host.host, "day2.ops.maintenance", {"maintenance_service": SERVICE})
+        assert refused.returncode == 2 and "was edited by hand" in refused.stdout
+        assert host.host.run("tail", "-n", "1", snippet) == "# mine"
+        done = host.mode()
+        assert done["failed"] and "edited by hand" in done["msg"]
+    finally:
+        host.host.run("cp", "-p", "/root/snippet", snippet)
+    assert host.in_service()
+
+
+def test_a_damaged_state_gives_way_to_the_other(host: Host) -> None:
+    host.mode()
+    host.host.run("sh", "-c", f"truncate -s 100 {ROOT}/{SERVICE}/state.json")
+    assert host.mode(state="status")["enabled"]
+    assert host.mode(state="disabled")["changed"] and host.in_service()
+
+
+@pytest.mark.parametrize("shift", ["-3 hours", "+3 hours"])
+def test_a_clock_that_is_set_moves_no_end(host: Host, shift: str) -> None:
+    """The lab's clock is the machine's, so that nobody can set it: the lease is asked with other readings."""
+    host.mode(duration="10m")
+    script = (
+        "import json,sys; sys.path.insert(0, '/usr/local/bin/day2ctl')\n"
+        "from ansible_collections.day2.ops.plugins.module_utils.maintenance import leases, store\n"
+        "from dataclasses import replace\n"
+        "s = store.Store(); now = store.reading()\n"
+        "by = {'-3 hours': -10800, '+3 hours': 10800}[sys.argv[1]]\n"
+        "lease = s.load('options-engine').leases['window']\n"
+        "print(lease.left(replace(now, wall=now.wall + by)), lease.left(replace(now, wall=now.wall + by, boot='x')))"
+    )
+    same_boot, after_reboot = (float(word) for word in host.host.run("python3", "-c", script, shift).split())
+    assert 500 < same_boot <= 600
+    assert after_reboot <= 600
+
+
+def test_the_checklist_knows(host: Host) -> None:
+    host.mode()
+    result = host.host.checks({"id": "mode", "probe": "maintenance"})["mode"]
+    assert result["status"] == "ok" and result["value"] == 1 and "window until" in result["message"]
+    host.mode(state="disabled")
+    assert host.host.checks({"id": "mode", "probe": "maintenance"})["mode"]["message"] == "nothing is in maintenance"
+
+
+def test_a_lease_that_could_not_be_left_is_a_warning(host: Host) -> None:
+    host.mode(targets=["web", "alerts"])
+    host.host.run("systemctl", "stop", "prometheus-alertmanager")
+    try:
+        done = host.mode(state="disabled")
+        assert done["failed"] and "the host's timer goes on trying" in done["msg"]
+        assert host.get()[0] == 200, "the others are left"
+        result = host.host.checks({"id": "mode", "probe": "maintenance"})["mode"]
+        assert result["status"] == "warning" and "could not be left" in result["message"]
+    finally:
+        host.host.run("systemctl", "start", "prometheus-alertmanager")
+    host.until(host.in_service)

@@ -1,0 +1,190 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Physical backups of a cluster of its own: made, told, recovered to a point, damaged, refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pitr_cluster import DATA, SCRATCH, Pitr
+
+
+@pytest.fixture(scope="module")
+def cluster(lab_host: Any) -> Iterator[Pitr]:
+    made = Pitr(lab_host)
+    made.make()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def pitr(cluster: Pitr) -> Iterator[Pitr]:
+    cluster.empty()
+    yield cluster
+    cluster.tidy()
+
+
+def test_full_differential_incremental(pitr: Pitr) -> None:
+    refused = pitr.backup(type="incremental")
+    assert refused["failed"] and "no full backup" in refused["msg"] and pitr.listed() == []
+    made = [pitr.backup(type=kind, run_id=f"run-{kind}") for kind in ("auto", "auto", "differential", "full")]
+    assert all(each["made"] and each["changed"] for each in made), made
+    there = pitr.listed()
+    assert [each["type"] for each in there] == ["full", "incr", "diff", "full"]
+    assert [each["label"] for each in there] == [each["backup"]["label"] for each in made]
+    assert there[1]["prior"] == there[0]["label"] and there[2]["annotation"] == {"run-id": "run-differential"}
+    assert made[0]["verified"]["files"] > 900 and made[0]["throughput"] > 0
+    assert [each["label"] for each in pitr.info()["backups"]] == [each["label"] for each in reversed(there)]
+
+
+def test_a_backup_that_is_young_enough_is_not_made_again(pitr: Pitr) -> None:
+    assert pitr.backup(max_age="1h", verify="none")["made"]
+    again = pitr.backup(max_age="1h", verify="none")
+    assert not again["changed"] and "no backup is due" in again["msg"]
+    assert pitr.backup(type="differential", verify="none")["backup"]["type"] == "differential"
+    assert not pitr.backup(type="full", max_age="1h")["made"]
+    assert pitr.backup(type="full", max_age="0s", verify="none")["made"] and len(pitr.listed()) == 3
+
+
+def test_a_full_one_that_is_due_is_not_made_up_for(pitr: Pitr) -> None:
+    pitr.backup(type="full", verify="none")
+    pitr.shell("sleep 4")
+    pitr.backup(type="incremental", verify="none")
+    assert pitr.backup(check_mode=True, type="full", max_age="3s")["made"]
+    assert not pitr.backup(check_mode=True, type="auto", max_age="1h")["made"]
+
+
+def test_what_goes_is_told_and_goes(pitr: Pitr) -> None:
+    for kind in ("full", "incremental", "full"):
+        pitr.backup(type=kind, verify="none")
+    labels = [each["label"] for each in pitr.listed()]
+    planned = pitr.backup(check_mode=True, type="full", max_age="1h", keep={"full": 1})
+    assert sorted(planned["expired"]["backups"]) == sorted(labels[:2]) and planned["changed"]
+    assert [each["label"] for each in planned["kept"]] == labels[2:] and "newest full" in str(planned["kept"])
+    assert [each["label"] for each in pitr.listed()] == labels, "check mode changed something"
+    done = pitr.backup(type="full", max_age="1h", keep={"full": 1})
+    assert not done["made"] and done["changed"] and sorted(done["expired"]["backups"]) == sorted(labels[:2])
+    assert [each["label"] for each in pitr.listed()] == labels[2:]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"databases": ["x"], "copy_to": "/x"}, "'copy_to', 'databases': not with method physical"),
+        ({"keep": {"daily": 3}}, "'daily' is no rule"), ({"keep": {"full": 0}}, "one is the least"),
+        ({"keep": {"age": "30"}}, "has no unit"), ({"keep": {"full": 1, "age": "3d"}}, "give one"),
+        ({"stanza": "nosuch"}, "cannot be used"), ({"pgbackrest_config": "/nowhere"}, "does not exist"),
+        ({"pgbackrest_repo": 2}, "'2' is not valid for 'repo'"), ({"jobs": 0}, "'jobs' is 0"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_refused(cluster: Pitr, change: dict[str, Any], words: str) -> None:
+    outcome = cluster.backup(**change)
+    assert outcome["failed"] and words in outcome["msg"], outcome
+
+
+def test_to_a_time_an_lsn_a_name_a_transaction(pitr: Pitr) -> None:
+    pitr.backup(verify="none")
+    first = pitr.mark("first")
+    pitr.backup(verify="none")
+    xid = pitr.sql("INSERT INTO moments VALUES ('second', clock_timestamp()) RETURNING pg_current_xact_id()::text")
+    lsn = pitr.sql("SELECT pg_current_wal_insert_lsn()")
+    pitr.mark("third")
+    pitr.sql("SELECT pg_create_restore_point('before the mistake')")
+    pitr.mark("mistake")
+    pitr.archive()
+    labels = [each["label"] for each in pitr.listed()]
+    for target, words, label in (
+        ({"time": first}, ["first"], labels[0]),
+        ({"xid": int(xid)}, ["first", "second"], labels[1]),
+        ({"lsn": lsn}, ["first", "second"], labels[1]),
+        ({"name": "before the mistake"}, ["first", "second", "third"], labels[1]),
+        ("immediate", ["first"], labels[1]),
+        ("latest", ["first", "second", "third", "mistake", "end"], labels[1]),
+    ):
+        outcome = pitr.scratch(target)
+        assert outcome.get("changed"), (target, outcome)
+        # A record begins where the one before it ends: an LSN that was read may still take the next one along.
+        assert pitr.in_scratch()[: len(words)] == words and len(pitr.in_scratch()) <= len(words) + ("lsn" in target), (
+            target
+        )
+        assert outcome["plan"]["backup"]["label"] == label and not outcome["recovered"]["in_recovery"]
+    assert pitr.words()[-1] == "end", "the live cluster was touched"
+
+
+def test_it_stays_paused_and_is_isolated(pitr: Pitr) -> None:
+    pitr.backup(verify="none")
+    moment = pitr.mark("first")
+    pitr.archive()
+    before = pitr.segments()
+    outcome = pitr.scratch({"time": moment}, recovery_action="pause")
+    place = f"-h {SCRATCH} -p 54329"
+    assert outcome["recovered"]["paused"] and pitr.sql("SELECT pg_is_in_recovery()", place) == "t"
+    assert pitr.in_scratch() == ["first"] and pitr.sql("SHOW listen_addresses", place) == ""
+    assert pitr.sql("SHOW archive_mode", place) == "off" and pitr.segments() == before
+    again = pitr.restore({"time": moment}, scratch_cluster=SCRATCH)
+    assert again["failed"] and "is not empty" in again["msg"] and pitr.in_scratch() == ["first"]
+    kept = pitr.call("pg_restore", "postgres", False, scratch_cluster=DATA, scratch_state="absent")
+    assert kept["failed"] and "is no scratch cluster" in kept["msg"] and pitr.words()
+
+
+def test_in_place_with_the_old_files_kept(pitr: Pitr) -> None:
+    pitr.backup(verify="none")
+    moment = pitr.mark("good")
+    pitr.sql("DELETE FROM moments")
+    pitr.archive()
+    refused = pitr.restore({"time": moment})
+    assert refused["failed"] and "is running" in refused["msg"]
+    planned = pitr.restore({"time": moment}, check_mode=True, force=True)
+    assert planned["changed"] and planned["plan"]["reachable"] and pitr.words() == ["end"]
+    outcome = pitr.restore({"time": moment}, force=True)
+    assert outcome["changed"] and pitr.words() == ["good"], outcome
+    assert pitr.shell(f"cat {outcome['kept']}/PG_VERSION") == "15" and outcome["recovered"]["timeline"] == 2
+    # The new timeline is archived, backed up and recovered like the first.
+    pitr.backup(verify="none")
+    later = pitr.mark("later")
+    pitr.archive()
+    assert pitr.info()["reach"]["timeline"] == 2 and pitr.info()["reach"]["gaps"] == []
+    assert pitr.scratch({"time": later})["changed"] and pitr.in_scratch() == ["good", "later"]
+    assert pitr.scratch({"time": moment})["changed"] and pitr.in_scratch() == ["good"]
+    assert pitr.restore({"time": moment}, check_mode=True, force=True)["plan"]["expected_seconds"] > 0
+
+
+def test_in_place_by_delta(pitr: Pitr) -> None:
+    pitr.backup(verify="none")
+    moment = pitr.mark("good")
+    pitr.sql("DROP TABLE moments; CREATE TABLE moments (word text, at timestamptz)")
+    pitr.archive()
+    inode = pitr.shell(f"stat -c %i {DATA}/PG_VERSION")
+    outcome = pitr.restore({"time": moment}, force=True, keep_data=False)
+    assert outcome["changed"] and outcome["kept"] is None and pitr.words() == ["good"], outcome
+    assert pitr.shell(f"stat -c %i {DATA}/PG_VERSION") == inode, "a file that was as it should be was copied again"
+
+
+def test_a_restore_that_fails_puts_the_old_files_back(pitr: Pitr) -> None:
+    pitr.backup(verify="none")
+    moment = pitr.mark("good")
+    pitr.archive()
+    pitr.shim('case "$*" in *" restore") echo "P00  ERROR: [082]: no more" ; exit 82;; esac')
+    outcome = pitr.restore({"time": moment}, force=True)
+    assert outcome["failed"] and "no more" in outcome["msg"] and "are back" in outcome["msg"], outcome
+    assert pitr.words() == ["good", "end"] and pitr.host.run("sh", "-c", f"ls -d {DATA}* | wc -l") == "1"
+
+
+def test_wal_that_is_in_no_archive_is_not_lost(pitr: Pitr) -> None:
+    pitr.backup(verify="none")
+    moment = pitr.mark("good")
+    pitr.archive()
+    pitr.sql("ALTER SYSTEM SET archive_command = 'false'")
+    pitr.sql("SELECT pg_reload_conf()")
+    try:
+        pitr.mark("only here")
+        outcome = pitr.restore({"time": moment}, force=True, keep_data=False)
+        assert outcome["failed"] and "had not reached the archive" in outcome["msg"], outcome
+        assert pitr.sql("SELECT count(*) FROM moments WHERE word = 'only here'") == "1"
+    finally:
+        pitr.sql("ALTER SYSTEM RESET archive_command")
+        pitr.sql("SELECT pg_reload_conf()")

@@ -1,0 +1,116 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Playbooks restore and recover on a lab host: the plan, the confirmation, and the way back from every failure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = "/var/backups/options_engine-sets"
+LIMIT = ("-l", "options-engine-1")
+UNIT = "options-engine"
+
+
+@pytest.fixture(scope="module")
+def backed_up(lab_host: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    lab_host.run("rm", "-rf", REPOSITORY)
+    folder = tmp_path_factory.mktemp("backup")
+    done = lab_host.playbook(
+        "day2.ops.backup", *LIMIT, day2_report_dir=str(folder), postgres_backup_install=False, day2_run_id="night"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield lab_host
+    names = lab_host.sql("SELECT quote_ident(datname) FROM pg_database WHERE datname ~ '_(old|undone)_2'", "postgres")
+    for name in filter(None, names.split("\n")):
+        lab_host.sql(f"DROP DATABASE {name} WITH (FORCE)", "postgres")
+    lab_host.run("sh", "-c", f"rm -rf {REPOSITORY} /etc/.options_engine*day2* /opt/.options_engine*day2*")
+
+
+@pytest.fixture
+def host(backed_up: Any) -> Any:
+    """With a row and a file that the backup does not have: whoever goes back has them again."""
+    backed_up.sql("DROP TABLE IF EXISTS later; CREATE TABLE later AS SELECT 1 AS a")
+    backed_up.run("touch", "/etc/options_engine/later")
+    assert backed_up.run("systemctl", "is-active", UNIT) == "active"
+    return backed_up
+
+
+def recover(host: Any, folder: Path, *options: str, **variables: Any) -> tuple[Any, dict[str, dict[str, Any]]]:
+    done = host.playbook(
+        "day2.ops.recover", *LIMIT, *options, day2_report_dir=str(folder), day2_fail_on="critical", **variables
+    )
+    path = folder / "latest" / "report.json"
+    rows = json.loads(path.read_text())["hosts"][0]["results"] if path.exists() else []
+    return done, {row["id"]: row for row in rows}
+
+
+def as_before(host: Any) -> bool:
+    row = host.sql("SELECT to_regclass('later') IS NOT NULL")
+    file = host.run("ls", "/etc/options_engine/later", check=False)
+    return bool(row == "t" and file and host.run("systemctl", "is-active", UNIT) == "active")
+
+
+def test_the_plan_changes_nothing(host: Any, tmp_path: Path) -> None:
+    done, _rows = recover(host, tmp_path, "--check", recovery_scope="full", recovery_run_id="night")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for words in (
+        f"stop {UNIT}",
+        "restore options_engine of",
+        "exchange the names",
+        f"start {UNIT}",
+        "Application health",
+    ):
+        assert words in done.stdout
+    assert as_before(host)
+
+
+def test_nothing_without_the_systems_name(host: Any, tmp_path: Path) -> None:
+    done, rows = recover(host, tmp_path, day2_confirm="another")
+    assert done.returncode == 2 and "-e day2_confirm=options_engine" in rows["steps"]["message"]
+    assert as_before(host)
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({"recovery_migrate": ["/bin/false"]}, "Migrate"),
+        (
+            {
+                "recovery_checks": [{"id": "no", "title": "never", "probe": "tcp", "host": "127.0.0.1", "port": 1}],
+                "recovery_wait": 2,
+            },
+            "Wait until the site is well",
+        ),
+        ({"recovery_expect": [{"query": "SELECT 1", "result": "2", "title": "one is two"}]}, "one is two"),
+    ],
+)
+def test_a_failure_goes_back(host: Any, tmp_path: Path, about: dict[str, Any], words: str) -> None:
+    done, rows = recover(
+        host, tmp_path, recovery_scope="full", recovery_run_id="night", day2_confirm="options_engine", **about
+    )
+    assert done.returncode == 2
+    assert rows["steps"]["status"] == "critical"
+    assert words in rows["steps"]["message"] and "everything is as it was before" in rows["steps"]["message"]
+    assert as_before(host)
+
+
+def test_an_unknown_run_is_refused_before_anything_stops(host: Any, tmp_path: Path) -> None:
+    begun = host.run("systemctl", "show", "-p", "ActiveEnterTimestampMonotonic", UNIT)
+    done, rows = recover(host, tmp_path, recovery_run_id="nosuch", day2_confirm="options_engine")
+    assert done.returncode == 2 and "no set of run nosuch" in rows["steps"]["message"]
+    assert host.run("systemctl", "show", "-p", "ActiveEnterTimestampMonotonic", UNIT) == begun
+    assert as_before(host)
+
+
+def test_a_configuration_alone(host: Any, tmp_path: Path) -> None:
+    done, rows = recover(host, tmp_path, recovery_scope="configuration", day2_confirm="options_engine")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert host.run("ls", "/etc/options_engine/later", check=False) == ""
+    assert host.sql("SELECT to_regclass('later') IS NOT NULL") == "t"
+    assert "restore-options_engine" not in rows
