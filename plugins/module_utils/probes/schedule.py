@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The jobs of a system as its inventory lists them: what collides, and what data may be lost between two backups.
+"""The jobs and windows of a system as its inventory lists them: what collides, and what data backups may lose.
 
 Nothing on the host is looked at. Whether a timer is armed there, probe `timer` says.
 """
@@ -10,7 +10,7 @@ Nothing on the host is looked at. Whether a timer is armed there, probe `timer` 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration, parse_unit
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
@@ -19,30 +19,52 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argume
 from ansible_collections.day2.ops.plugins.module_utils.checks.threshold import first_match
 from ansible_collections.day2.ops.plugins.module_utils.schedule import words
 from ansible_collections.day2.ops.plugins.module_utils.schedule.jobs import Job, JobsError, parse_jobs
-from ansible_collections.day2.ops.plugins.module_utils.schedule.plan import collisions, worst_loss
+from ansible_collections.day2.ops.plugins.module_utils.schedule.plan import collisions, horizon, worst_loss
+from ansible_collections.day2.ops.plugins.module_utils.windows.inventory import WindowsError, parse_windows
+from ansible_collections.day2.ops.plugins.module_utils.windows.rule import MissingLibrary
+from ansible_collections.day2.ops.plugins.module_utils.windows.window import Window, tracks
 
 
 def _validate(args: dict[str, Any], metric: str | None) -> None:
-    if args.get("jobs") is None:
-        return
+    if args.get("jobs") is None and (args["windows"] is None or metric == "worst_loss"):
+        raise FieldError("jobs", "is missing")
+    if args["windows"] is not None and metric == "worst_loss":
+        raise FieldError("windows", "is for the metric 'collisions'")
     try:
-        parse_jobs(args["jobs"])
+        parse_jobs(args["jobs"] or ())
     except JobsError as exc:
         raise FieldError("jobs", str(exc)) from exc
+    try:
+        parse_windows(args["windows"] or ())
+    except WindowsError as exc:
+        raise FieldError("windows", str(exc)) from exc
+    except MissingLibrary:
+        # Nothing is wrong with the check: the host cannot answer it, and says so then.
+        pass
     if args["archive_timeout"] is not None and metric != "worst_loss":
         raise FieldError("archive_timeout", "is for the metric 'worst_loss'")
 
 
 SPEC = ProbeSpec(
-    doc="The jobs of role `schedule`, as the inventory lists them. Jobs that collide are a warning.",
+    doc="The jobs of role `schedule`, as the inventory lists them, and its windows of maintenance. What collides is a"
+    " warning.",
     arguments={
-        "jobs": Argument("mappings", "The jobs: what `schedule_jobs` holds.", required=True),
+        "jobs": Argument("mappings", "The jobs: what `schedule_jobs` holds. Needed but where there are `windows`."),
+        "windows": Argument(
+            "mappings",
+            "For `collisions`: windows of maintenance, what `day2_windows` holds. They exclude each other and backups"
+            " (jobs with `backup: true`). Needs python-dateutil on the host.",
+        ),
         "archive_timeout": Argument(
             "duration", "For `worst_loss`: WAL is archived at least so often, and no more than that is lost."
         ),
     },
     metrics={
-        "collisions": Metric("Jobs that are due while one that excludes them runs, over the next year.", "collisions"),
+        "collisions": Metric(
+            "Jobs that are due while one that excludes them runs, windows that meet a backup or each other, over the"
+            " next year.",
+            "collisions",
+        ),
         "worst_loss": Metric(
             "The greatest loss of data that the backups allow: from the start of one until the next is complete. A"
             " threshold is the RPO. No backup at all is critical.",
@@ -59,14 +81,22 @@ def observe(_source: object, check: Check) -> Observation:
 
 
 def judge_jobs(check: Check, now: float) -> Observation:
-    jobs = parse_jobs(check.args["jobs"])
+    jobs = parse_jobs(check.args["jobs"] or ())
     if check.metric.name == "worst_loss":
         return _worst_loss(check, jobs, now)
-    found = [words.collision(each) for each in collisions(jobs, now)]
+    windows = parse_windows(check.args["windows"] or ())
+    end = horizon(jobs, now)
+    found = [words.collision(each) for each in collisions(jobs, now, end, tracks(windows, now, end))]
     if not found:
-        return Observation(0, f"none of {len(jobs)} jobs collides with another")
+        return Observation(0, f"none of {_counted(jobs, windows)} collides with another")
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return Observation(len(found), found[0] + more, evidence=found, status=Status.WARNING)
+
+
+def _counted(jobs: Sequence[Job], windows: Sequence[Window]) -> str:
+    return (
+        " and ".join(f"{len(each)} {name}" for name, each in (("jobs", jobs), ("windows", windows)) if each) or "0 jobs"
+    )
 
 
 def _worst_loss(check: Check, jobs: list[Job], now: float) -> Observation:

@@ -328,7 +328,7 @@ class _Reader:
         self.weekdays = days
 
     def _zone(self, word: str) -> None:
-        name = _zone_name(word)
+        name = zone_name(word)
         if name is None:
             raise self._fault(f"'{word}' is no part of a schedule, nor a time zone that this machine knows")
         if self.zone is not None:
@@ -360,7 +360,7 @@ def _weekday(name: str) -> int | None:
     return None
 
 
-def _zone_name(word: str) -> str | None:
+def zone_name(word: str) -> str | None:
     """The zone's name as the zone database writes it."""
     if word.lower() in ("utc", "z", "gmt", "etc/utc"):
         return "UTC"

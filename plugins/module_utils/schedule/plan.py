@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Iterator, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.schedule.jobs import Job
@@ -19,6 +20,11 @@ _LEAST_DAYS = 35
 _STARTS = 100_000
 
 
+class Kind(Enum):
+    JOB = "job"
+    WINDOW = "window"
+
+
 @dataclass(frozen=True)
 class Track:
     """Something that takes its time, again and again: a job, or a window of maintenance.
@@ -29,6 +35,7 @@ class Track:
     name: str
     spans: Sequence[tuple[float, float]]
     resource: str | None
+    kind: Kind = Kind.JOB
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,16 @@ class Collision:
     later: str
     first: float
     count: int
+    kinds: tuple[Kind, Kind] = (Kind.JOB, Kind.JOB)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (self.earlier,) if self.earlier == self.later else (self.earlier, self.later)
+        return (self.earlier,) if self.with_itself else (self.earlier, self.later)
+
+    @property
+    def with_itself(self) -> bool:
+        # A job and a window may have the same name.
+        return self.earlier == self.later and self.kinds[0] is self.kinds[1]
 
 
 @dataclass(frozen=True)
@@ -70,11 +83,16 @@ def track(job: Job, start: float, end: float) -> Track:
 
 
 def collisions(
-    jobs: Sequence[Job], start: float, end: float | None = None, others: Sequence[Track] = ()
+    jobs: Sequence[Job], start: float, end: float | None = None, windows: Sequence[Track] = ()
 ) -> list[Collision]:
-    """What collides from `start` on, the first one first. `others` are tracks that are no jobs."""
+    """What collides from `start` on, the first one first. Windows exclude each other, and backups."""
     end = horizon(jobs, start) if end is None else end
-    return clashes([*(track(job, start, end) for job in jobs), *others])
+    found = clashes([track(job, start, end) for job in jobs])
+    if windows:
+        # What else runs then may be what the window is for.
+        backups = [replace(track(job, start, end), resource=Kind.WINDOW.value) for job in jobs if job.backup]
+        found += [each for each in clashes([*backups, *windows]) if Kind.WINDOW in each.kinds]
+    return sorted(found, key=lambda each: each.first)
 
 
 def clashes(tracks: Sequence[Track]) -> list[Collision]:
@@ -88,10 +106,14 @@ def clashes(tracks: Sequence[Track]) -> list[Collision]:
                 found.setdefault((min(other, place), max(other, place)), [begin, 0, other, place])[1] += 1
         goes_on[place] = max(end, goes_on.get(place, end))
     pairs = [
-        Collision(tracks[int(other)].name, tracks[int(place)].name, first, int(count))
+        _collision(tracks[int(other)], tracks[int(place)], first, int(count))
         for first, count, other, place in found.values()
     ]
     return sorted(pairs, key=lambda each: each.first)
+
+
+def _collision(earlier: Track, later: Track, first: float, count: int) -> Collision:
+    return Collision(earlier.name, later.name, first, count, (earlier.kind, later.kind))
 
 
 def _by_start(tracks: Sequence[Track]) -> Iterator[tuple[float, float, int]]:

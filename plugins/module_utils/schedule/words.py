@@ -9,7 +9,10 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
-from ansible_collections.day2.ops.plugins.module_utils.schedule.plan import Collision, Loss
+from ansible_collections.day2.ops.plugins.module_utils.schedule.plan import Collision, Kind, Loss
+
+# How each begins, and how it goes on.
+_SAID = {Kind.JOB: ("is due", "runs"), Kind.WINDOW: ("begins", "is open")}
 
 
 def moment(seconds: float) -> str:
@@ -18,10 +21,13 @@ def moment(seconds: float) -> str:
 
 def collision(each: Collision) -> str:
     times = "once" if each.count == 1 else f"{each.count} times"
-    if each.earlier == each.later:
-        what = f"job {each.earlier} is not over when it is due again"
+    later = f"{each.kinds[1].value} {each.later}"
+    earlier = each.earlier if each.kinds[0] is each.kinds[1] else f"{each.kinds[0].value} {each.earlier}"
+    begins, goes_on = _SAID[each.kinds[1]][0], _SAID[each.kinds[0]][1]
+    if each.with_itself:
+        what = f"{later} is not over when it {begins} again"
     else:
-        what = f"job {each.later} is due while {each.earlier} runs"
+        what = f"{later} {begins} while {earlier} {goes_on}"
     return f"{what}: first {moment(each.first)}, {times} in the time looked at"
 
 

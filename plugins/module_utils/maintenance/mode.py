@@ -1,0 +1,190 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Maintenance mode as modules, the host's timer and people at the host use it: one function each, under one lock."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any, Callable, Mapping
+
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.maintenance import leases
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.engine import Engine, LeaveFailed
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.leases import Reading, State, Wish
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.store import Store, reading, stamp
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.units import release
+from ansible_collections.day2.ops.plugins.module_utils.process.programs import run
+
+TIMER, BOOT = "day2-maintenance.timer", "day2-maintenance-boot.service"
+_WAIT = 120.0
+
+
+class NotInstalled(Day2Error):
+    """The host has nothing that would end a lease."""
+
+
+def enable(
+    store: Store, service: str, wish: Wish, config: Mapping[str, Mapping[str, Any]], check_mode: bool = False
+) -> dict[str, Any]:
+    """Grant a lease and enter its targets, all or none."""
+    leases.check(wish)
+    return _change(store, service, config, lambda state, now: leases.granted(state, wish, now), check_mode)
+
+
+def extend(
+    store: Store,
+    service: str,
+    owner: str,
+    duration: float | None,
+    config: Mapping[str, Mapping[str, Any]],
+    check_mode: bool = False,
+) -> dict[str, Any]:
+    """Move the end of a lease that is held."""
+    return _change(store, service, config, lambda state, now: leases.extended(state, owner, duration, now), check_mode)
+
+
+def disable(
+    store: Store,
+    service: str,
+    owner: str | None,
+    config: Mapping[str, Mapping[str, Any]],
+    check_mode: bool = False,
+) -> dict[str, Any]:
+    """Give up the owner's lease, or (None) all of them. The mode ends with the last one."""
+    return _change(store, service, config, lambda state, now: leases.released(state, owner), check_mode)
+
+
+def _change(
+    store: Store,
+    service: str,
+    config: Mapping[str, Mapping[str, Any]],
+    change: Callable[[State, Reading], State],
+    check_mode: bool,
+) -> dict[str, Any]:
+    engine = Engine(store, config)
+    if check_mode:
+        now = reading()
+        before = store.load(service)
+        after = change(leases.ticked(before, now), now)
+        planned = replace(after, targets=dict(before.targets))
+        return _told(before, after, engine.plan(planned, now), now)
+    with store.lock(_WAIT, f"maintenance of {service}"):
+        now = reading()
+        before = store.load(service)
+        kept = replace(before, leases=dict(before.leases), targets=dict(before.targets))
+        current = leases.ticked(before, now)
+        after = change(current, now)
+        if after.leases == before.leases and not after.to_enter() and not after.to_leave():
+            return _told(kept, after, [], now)
+        if after.leases:
+            arm(store)
+        steps = engine.apply(after, current, now)
+        return _told(kept, after, steps, now)
+
+
+def _told(before: State, after: State, steps: list[str], now: Reading) -> dict[str, Any]:
+    was, is_now = describe(before, now), describe(after, now)
+    changed = bool(steps) or before.leases != after.leases
+    return {"changed": changed, "steps": steps, "before": was, **is_now, "msg": sentence(after, now)}
+
+
+def describe(state: State, now: Reading) -> dict[str, Any]:
+    """What people and playbooks want to know; times are RFC 3339 in UTC, `left` is seconds."""
+    return {
+        "service": state.service,
+        "enabled": bool(state.leases),
+        "leases": [
+            {
+                "owner": lease.owner,
+                "reason": lease.reason,
+                "targets": list(lease.targets),
+                "since": stamp(lease.since),
+                "until": stamp(now.wall + lease.left(now)),
+                "left": round(lease.left(now), 1),
+                "approved_by": lease.approved_by,
+            }
+            for lease in sorted(state.leases.values(), key=lambda each: -each.left(now))
+        ],
+        "targets": {name: each.phase.value for name, each in state.targets.items()},
+        "faults": [each.error for each in state.targets.values() if each.error],
+    }
+
+
+def sentence(state: State, now: Reading) -> str:
+    if not state.leases:
+        left = ", ".join(state.targets)
+        return f"{state.service} is in service" + (f", but {left} could not be left yet" if left else "")
+    told = [
+        f"{lease.owner} until {stamp(now.wall + lease.left(now))} ({_remaining(lease.left(now))}; {lease.reason})"
+        for lease in state.leases.values()
+    ]
+    return f"{state.service} is in maintenance: {', '.join(told)}"
+
+
+def _remaining(left: float) -> str:
+    return f"{format_duration(left)} left" if left > 0 else f"over for {format_duration(-left)}"
+
+
+def status(store: Store) -> list[dict[str, Any]]:
+    """Every service that is in maintenance or could not be brought back."""
+    now = reading()
+    found = []
+    for service in store.services():
+        state = store.load(service)
+        found.append({**describe(state, now), "msg": sentence(state, now)})
+    return found
+
+
+def tick(store: Store) -> list[str]:
+    """End what is over, and try again what did not work; the timer's work. Returns what went wrong."""
+    wrong = []
+    with store.lock(_WAIT, "the timer of maintenance"):
+        now = reading()
+        for service in store.services():
+            try:
+                state = store.load(service)
+                after = leases.ticked(state, now)
+                if after.leases != state.leases or after.to_leave():
+                    Engine(store, {}).apply(replace(after, targets=state.targets), state, now)
+            except (LeaveFailed, Day2Error) as exc:
+                wrong.append(f"{service}: {exc}")
+        if not store.services():
+            disarm()
+    return wrong
+
+
+def boot(store: Store) -> None:
+    """Before the services of a booting host start: what is over no longer keeps them. The timer does the rest."""
+    now = reading()
+    for service in store.services():
+        try:
+            state = leases.ticked(store.load(service), now)
+        except Day2Error:
+            # Nobody knows: what was kept from starting stays so, and the status says why.
+            continue
+        if "units" not in state.wanted():
+            release(store.flag(service, "units"))
+
+
+def arm(store: Store) -> None:
+    """The host's own timer, which needs no controller and survives a reboot."""
+    for unit in (TIMER, BOOT):
+        if run(["systemctl", "cat", "--", unit]).code != 0:
+            raise NotInstalled(
+                f"{unit} is missing, so that nothing would end the maintenance: role runtime installs it"
+            )
+    done = run(["systemctl", "enable", "--quiet", "--now", TIMER])
+    if done.code != 0:
+        raise NotInstalled(f"{TIMER} cannot be started, so that nothing would end the maintenance: {done.complaint}")
+
+
+def disarm() -> None:
+    run(["systemctl", "disable", "--quiet", "--now", TIMER])
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0

@@ -1,0 +1,142 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where maintenance is remembered: a file a service below one directory, readable by people, whole after any kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import Any, Iterator, Mapping
+
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.leases import Entered, Lease, Phase, Reading, State
+from ansible_collections.day2.ops.plugins.module_utils.process.files import write_atomic
+from ansible_collections.day2.ops.plugins.module_utils.process.locks import file_lock
+
+ROOT = "/var/lib/day2/maintenance"
+_STATE, _BEFORE = "state.json", "state.before.json"
+_SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+SCHEMA = 1
+
+
+class StoreError(Day2Error):
+    """A state that cannot be read or written; the message says where and what helps."""
+
+
+def reading() -> Reading:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+        boot = stream.read().strip()
+    # Linux has it since 2.6.39; it goes on while the host is suspended, and is that of the kernel in a container.
+    uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return Reading(time.time(), uptime, boot)
+
+
+def stamp(moment: float) -> str:
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Store:
+    """The directory of all services. Whoever changes something holds its lock."""
+
+    def __init__(self, root: str = ROOT) -> None:
+        self.root = root
+
+    def folder(self, service: str) -> str:
+        if not _SERVICE.fullmatch(service):
+            raise StoreError(f"'service' is {service!r}: letters, digits, '.', '-' and '_'")
+        return os.path.join(self.root, service)
+
+    def flag(self, service: str, name: str) -> str:
+        """The file whose presence says that a target is in maintenance."""
+        return os.path.join(self.folder(service), f"{name}.on")
+
+    def services(self) -> list[str]:
+        try:
+            names = sorted(os.listdir(self.root))
+        except FileNotFoundError:
+            return []
+        return [name for name in names if os.path.exists(os.path.join(self.root, name, _STATE))]
+
+    @contextmanager
+    def lock(self, wait: float, holder: str) -> Iterator[None]:
+        """One for all services: two controllers, the timer and people at the host come one after the other."""
+        try:
+            os.makedirs(self.root, mode=0o755, exist_ok=True)
+        except OSError as exc:
+            raise StoreError(f"{self.root} cannot be made: {exc.strerror}") from exc
+        with file_lock(os.path.join(self.root, ".lock"), wait, holder):
+            yield
+
+    def load(self, service: str) -> State:
+        """What is remembered. A file that was damaged gives way to the one before it."""
+        folder, faults = self.folder(service), []
+        for name in (_STATE, _BEFORE):
+            path = os.path.join(folder, name)
+            try:
+                with open(path, encoding="utf-8") as stream:
+                    return _parse(stream.read(), service)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, KeyError, TypeError) as exc:
+                faults.append(f"{path}: {exc}")
+        if faults:
+            raise StoreError(f"the state of {service} cannot be read, so nobody knows what to restore: {faults[0]}")
+        return State(service)
+
+    def save(self, state: State, now: Reading) -> None:
+        """Both files, the older one last: at least one of them is whole at any time."""
+        folder = self.folder(state.service)
+        try:
+            os.makedirs(folder, mode=0o755, exist_ok=True)
+            if state.empty:
+                for name in (_STATE, _BEFORE):
+                    with suppress(FileNotFoundError):
+                        os.unlink(os.path.join(folder, name))
+                return
+            text = _render(state, now)
+            for name in (_STATE, _BEFORE):
+                write_atomic(os.path.join(folder, name), text, 0o644)
+        except OSError as exc:
+            raise StoreError(f"{folder}: {exc.strerror}") from exc
+
+
+def _render(state: State, now: Reading) -> str:
+    record: dict[str, Any] = {
+        "schema": SCHEMA,
+        "service": state.service,
+        "leases": {
+            name: {**asdict(lease), "ends": stamp(now.wall + lease.left(now))} for name, lease in state.leases.items()
+        },
+        "targets": {
+            name: {"phase": each.phase.value, "record": each.record, "error": each.error}
+            for name, each in state.targets.items()
+        },
+    }
+    return json.dumps({**record, "digest": _digest(record)}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    fields = {name: value for name, value in record.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _parse(text: str, service: str) -> State:
+    record = json.loads(text)
+    if record["schema"] != SCHEMA or record["service"] != service or record["digest"] != _digest(record):
+        raise ValueError("it is not what was written")
+    leases = {}
+    for name, fields in record["leases"].items():
+        known = {key: value for key, value in fields.items() if key != "ends"}
+        leases[name] = Lease(**{**known, "targets": tuple(known["targets"])})
+    targets = {
+        name: Entered(Phase(each["phase"]), each["record"], each["error"]) for name, each in record["targets"].items()
+    }
+    return State(service, leases, targets)
