@@ -62,7 +62,7 @@ unit: setup ## Unit tests
 .PHONY: integration
 integration: setup ## Tests against real servers on lab hosts
 	@$(bootstrap) tools lab
-	pytest tests/integration
+	pytest tests/integration -n 2 --dist loadfile
 
 .PHONY: molecule
 molecule: setup ## Molecule scenarios (SCENARIO=name: one)

@@ -227,9 +227,9 @@ phases:
   description: Seconds of each phase.
   returned: when something was restored
   type: dict
-  sample: {prepare: 0.1, load: 12.5, analyse: 1.2, verify: 2.3, properties: 0.1, swap: 0.9}
+  sample: {prepare: 0.1, load: 12.5, analyse: 1.2, verify: 2.3, settle: 0.6, properties: 0.1, swap: 0.1}
 unavailable:
-  description: Seconds from the first session that was ended to the commit of the new names.
+  description: Seconds from the moment when sessions began to be ended to the commit of the new names.
   returned: when names were exchanged
   type: float
   sample: 0.061

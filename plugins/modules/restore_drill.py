@@ -21,9 +21,22 @@ description:
 extends_documentation_fragment:
   - day2.ops.postgres
   - day2.ops.repository
+  - day2.ops.physical
 options:
+  method:
+    description:
+      - V(logical) restores backup sets.
+      - V(physical) recovers the end of pgBackRest's archive (or O(source), a time) into a scratch cluster, asks
+        O(database) there, and notes the proof at the backup.
+    type: str
+    choices: [logical, physical]
+    default: logical
+  repository:
+    description: Where the sets are - an absolute path, or C(s3://bucket/prefix). Required with O(method=logical).
+    type: str
+    required: false
   database:
-    description: The database in the sets.
+    description: The database in the sets, or the one that is asked.
     type: str
     required: true
   source:
@@ -155,17 +168,34 @@ steps:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.backup import arguments
+from ansible_collections.day2.ops.plugins.module_utils.backup.postgresql import KIND
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import arguments as physical
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.drill import run as run_physical
 from ansible_collections.day2.ops.plugins.module_utils.restore import arguments as restoring
+from ansible_collections.day2.ops.plugins.module_utils.restore.drill import run
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={**arguments.LOGIN, **arguments.REPOSITORY, **restoring.DRILL},
+        argument_spec={
+            **arguments.LOGIN,
+            **arguments.REPOSITORY,
+            **restoring.DRILL,
+            **physical.STANZA,
+            "repository": {"type": "str"},
+        },
+        required_if=[("method", "logical", ("repository",))],
         supports_check_mode=True,
     )
+    params = module.params
     try:
-        outcome = restoring.drill(module.params, module.check_mode)
+        drill = restoring.drill(params)
+        if params["method"] == "physical":
+            outcome = run_physical(drill, params, module.check_mode)
+        else:
+            series = arguments.series(params, KIND)
+            outcome = run(drill, arguments.repository(params), series, module.check_mode)
     except Day2Error as exc:
         module.fail_json(msg=str(exc))
     if any(each["status"] == "critical" for each in outcome["steps"]):

@@ -24,8 +24,9 @@ from lab_host import LabHost  # noqa: E402
 
 @pytest.fixture(scope="session")
 def lab_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabHost]:
-    # Two runs at the same time need two labs.
-    lab = Lab(os.environ.get("DAY2_TEST_LAB", "test"))
+    # Two runs at the same time need two labs, and so do two workers of one.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    lab = Lab(os.environ.get("DAY2_TEST_LAB", "test") + (f"-{worker}" if worker else ""))
     lab.down()
     try:
         lab.up({LabHost.name: "options_engine"})

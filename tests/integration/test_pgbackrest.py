@@ -188,3 +188,24 @@ def test_wal_that_is_in_no_archive_is_not_lost(pitr: Pitr) -> None:
     finally:
         pitr.sql("ALTER SYSTEM RESET archive_command")
         pitr.sql("SELECT pg_reload_conf()")
+
+
+def test_a_drill_recovers_the_end_of_the_archive(pitr: Pitr) -> None:
+    pitr.backup(verify="none")
+    pitr.mark("first")
+    pitr.archive()
+    call = {
+        "database": "postgres", "newest_row": "SELECT max(at) FROM moments", "rto": "1h", "rpo": "1h",
+        "expect": [{"query": "SELECT count(*) FROM moments", "result": "2"}],
+    }  # fmt: skip
+    done = pitr.call("restore_drill", "postgres", False, **call)
+    (drilled,) = done["drills"]
+    assert done["changed"] and drilled["proven"] and 0 <= drilled["rpo"] < 600, done
+    (backup,) = pitr.listed()
+    assert drilled["id"] == backup["label"] and "day2-proven" in backup["annotation"]
+    wrong = pitr.call("restore_drill", "postgres", False, **{**call, "expect": [{"query": "SELECT 1", "result": "2"}]})
+    assert wrong["failed"] and "instead of '2'" in wrong["msg"]
+    late = pitr.call("restore_drill", "postgres", False, **{**call, "rpo": "0.001s"})
+    assert late["failed"] and "RPO" in late["msg"]
+    assert pitr.host.run("sh", "-c", "ls -d /tmp/day2-drill* 2>/dev/null | wc -l") == "0"
+    assert pitr.host.run("sh", "-c", "ps -eo args | grep -c '[d]ay2-drill' || true") == "0"

@@ -100,6 +100,23 @@ def test_a_failure_goes_back(host: Any, tmp_path: Path, about: dict[str, Any], w
     assert as_before(host)
 
 
+def test_a_way_back_that_fails_is_told(host: Any, tmp_path: Path) -> None:
+    """Services stay down, for nobody knows what they would find."""
+    drop = (
+        "psql -XAtqc \"SELECT format('DROP DATABASE %I', datname) FROM pg_database WHERE datname ~ '_old_'\" | psql -Xq"
+    )
+    migrate = ["sh", "-c", f"{drop}; exit 1"]
+    about = {"recovery_migrate": migrate, "recovery_migrate_user": "postgres", "day2_confirm": "options_engine"}
+    done, rows = recover(host, tmp_path, recovery_run_id="night", **about)
+    try:
+        assert done.returncode == 2
+        told = rows["steps"]["message"]
+        assert "Migrate" in told and "going back failed as well (The database" in told and UNIT in told, told
+        assert "everything is as it was" not in told
+    finally:
+        host.run("systemctl", "start", UNIT)
+
+
 def test_an_unknown_run_is_refused_before_anything_stops(host: Any, tmp_path: Path) -> None:
     begun = host.run("systemctl", "show", "-p", "ActiveEnterTimestampMonotonic", UNIT)
     done, rows = recover(host, tmp_path, recovery_run_id="nosuch", day2_confirm="options_engine")

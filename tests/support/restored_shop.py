@@ -24,7 +24,8 @@ SELECT row_to_json(p) FROM (
          datistemplate, datallowconn, datlocprovider, daticulocale, dattablespace,
          shobj_description(d.oid, 'pg_database') AS comment,
          (SELECT array_agg(a::text ORDER BY a::text) FROM (
-            SELECT pg_get_userbyid(grantee) || privilege_type || is_grantable AS a FROM aclexplode(datacl)) x) AS acl,
+            SELECT concat_ws(' ', grantor::regrole, grantee::regrole, privilege_type, is_grantable) AS a
+              FROM aclexplode(datacl)) x) AS acl,
          (SELECT array_agg(s::text ORDER BY s::text) FROM (
             SELECT coalesce(rolname, '') || setconfig::text AS s FROM pg_db_role_setting
               LEFT JOIN pg_roles r ON r.oid = setrole

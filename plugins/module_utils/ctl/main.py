@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Callable, Sequence
+from typing import Callable, Sequence, TextIO
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
@@ -25,9 +25,9 @@ def main(arguments: Sequence[str], version: str) -> int:
         act: Act = options.act
         return act(options, Store(options.root))
     except Day2Error as exc:
-        print(f"day2ctl: {exc}", file=sys.stderr)
+        _say(f"day2ctl: {exc}", sys.stderr)
     except PermissionError as exc:
-        print(f"day2ctl: {exc.filename}: {exc.strerror} (this needs root)", file=sys.stderr)
+        _say(f"day2ctl: {exc.filename}: {exc.strerror} (this needs root)", sys.stderr)
     return 1
 
 
@@ -64,20 +64,20 @@ def _parser(version: str) -> argparse.ArgumentParser:
 def _status(options: argparse.Namespace, store: Store) -> int:
     found = mode.status(store)
     if options.json:
-        print(json.dumps(found, indent=1))
+        _say(json.dumps(found, indent=1))
         return 0
     if not found:
-        print("nothing is in maintenance on this host")
+        _say("nothing is in maintenance on this host")
     for each in found:
-        print(each["msg"])
+        _say(each["msg"])
         for lease in each["leases"]:
             approved = f", approved by {lease['approved_by']}" if lease["approved_by"] else ""
-            print(f"  {lease['owner']}: since {lease['since']}, {', '.join(lease['targets'])}{approved}")
+            _say(f"  {lease['owner']}: since {lease['since']}, {', '.join(lease['targets'])}{approved}")
         for name, phase in each["targets"].items():
-            print(f"  {name}: {phase}")
+            _say(f"  {name}: {phase}")
         for fault in each["faults"]:
-            print(f"  FAULT {fault}")
-        print(f"  end it: day2ctl maintenance disable {each['service']} --owner NAME (or --force)")
+            _say(f"  FAULT {fault}")
+        _say(f"  end it: day2ctl maintenance disable {each['service']} --owner NAME (or --force)")
     return 0
 
 
@@ -97,7 +97,7 @@ def _disable(options: argparse.Namespace, store: Store) -> int:
 def _tick(options: argparse.Namespace, store: Store) -> int:
     wrong = mode.tick(store)
     for each in wrong:
-        print(f"day2ctl: {each}", file=sys.stderr)
+        _say(f"day2ctl: {each}", sys.stderr)
     return 1 if wrong else 0
 
 
@@ -106,6 +106,6 @@ def _boot(options: argparse.Namespace, store: Store) -> int:
     return 0
 
 
-def _say(words: str) -> int:
-    print(words)
+def _say(words: str, stream: TextIO | None = None) -> int:
+    (stream or sys.stdout).write(f"{words}\n")
     return 0

@@ -18,7 +18,6 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.run import describ
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
 from ansible_collections.day2.ops.plugins.module_utils.restore.drill import Drill
-from ansible_collections.day2.ops.plugins.module_utils.restore.drill import run as run_drills
 from ansible_collections.day2.ops.plugins.module_utils.restore.drills import Targets
 from ansible_collections.day2.ops.plugins.module_utils.restore.preflight import Allowed
 from ansible_collections.day2.ops.plugins.module_utils.restore.proof import Expectation
@@ -110,6 +109,7 @@ def _step(order: Order, outcome: Mapping[str, Any], began: float, seconds: float
 
 
 DRILL: dict[str, dict[str, Any]] = {
+    "method": {"type": "str", "choices": ["logical", "physical"], "default": "logical"},
     "database": {"type": "str", "required": True},
     "source": {"type": "str"},
     "identity": {"type": "path"},
@@ -130,11 +130,11 @@ DRILL: dict[str, dict[str, Any]] = {
 }
 
 
-def drill(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+def drill(params: Mapping[str, Any]) -> Drill:
     """Drills as the module was told."""
     if params["sets"] < 1:
         raise arguments.ArgumentFault(f"'sets' is {params['sets']}; one is the least")
-    wanted = Drill(
+    return Drill(
         database=params["database"],
         jobs=arguments.jobs(params),
         scratch=params["scratch"] or tempfile.gettempdir(),
@@ -152,4 +152,3 @@ def drill(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         source=params["source"],
         timeout=arguments.seconds(params, "timeout"),
     )
-    return run_drills(wanted, arguments.repository(params), arguments.series(params, KIND), check_mode)

@@ -77,7 +77,12 @@ def run(drill: Drill, repository: Repository, series: str, check_mode: bool = Fa
         drilled = _one(drill, repository, each, found.sets)
         _remember(repository, series, each, drilled)
         done.append(drilled)
-    steps = [step(each, drill.targets, title) for each in done]
+    return outcome_of(done, drill.targets, title)
+
+
+def outcome_of(done: Sequence[Drilled], targets: Targets, title: str) -> dict[str, Any]:
+    """What a module returns of drills."""
+    steps = [step(each, targets, title) for each in done]
     return {
         "changed": bool(done),
         "drills": [_told(each) for each in done],
@@ -110,7 +115,7 @@ def _one(drill: Drill, repository: Repository, each: BackupSet, found: Sequence[
         with _place(drill, each.manifest) as (login, name):
             proof = _restore(drill, login, name, archives)
             drilled.words, drilled.rto = proof.words, time.monotonic() - begun
-            data_until = _newest(drill, login, name, each.manifest)
+            data_until = newest_row(drill, login, name, each.manifest.time)
         if proof.faults:
             # A question that is wrong, or asked too late, would condemn one good set after the other.
             drilled.failure, drilled.damaged = "; ".join(proof.faults[:10]), bool(proof.differences)
@@ -182,10 +187,10 @@ def _restore(drill: Drill, login: Login, name: str, archives: Archives) -> Proof
         return prove(login, name, manifest, drill.database, drill.jobs, drill.expectations, drill.amcheck)
 
 
-def _newest(drill: Drill, login: Login, name: str, manifest: Manifest) -> float:
-    """Until when the restored data goes: the site's own query, or when the snapshot was taken."""
+def newest_row(drill: Drill, login: Login, name: str, otherwise: float) -> float:
+    """Until when the restored data goes: the site's own query, or `otherwise`; POSIX seconds."""
     if drill.newest_row is None:
-        return manifest.time
+        return otherwise
     from psycopg2 import sql
 
     with connected(login, name) as connection:

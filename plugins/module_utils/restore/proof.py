@@ -86,12 +86,23 @@ def prove(
     proof = Proof()
     _extensions(login, name, wanted, proof)
     _counts(login, name, manifest, wanted.get("rows"), jobs, proof)
+    _site(login, name, expectations, amcheck, proof)
+    return proof
+
+
+def prove_site(login: Login, name: str, expectations: Sequence[Expectation] = (), amcheck: bool = True) -> Proof:
+    """The same of a database for which there is no manifest: its indexes, and what the site expects."""
+    proof = Proof(counted=False)
+    _site(login, name, expectations, amcheck, proof)
+    return proof
+
+
+def _site(login: Login, name: str, expectations: Sequence[Expectation], amcheck: bool, proof: Proof) -> None:
     if amcheck:
         _indexes(login, name, proof)
     for each in expectations:
         proof.doubts += _ask_site(login, name, each)
         proof.expectations += 1
-    return proof
 
 
 def entry(manifest: Manifest, database: str) -> Mapping[str, Any]:

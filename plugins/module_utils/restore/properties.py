@@ -10,7 +10,8 @@ Properties are the records of postgres.catalogue.databases, as a manifest has th
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping
+from dataclasses import dataclass
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.postgres.server import ask, tell
 
@@ -33,6 +34,16 @@ _COMPARED = (
     "owner", "encoding", "collate", "ctype", "locale_provider", "locale", "connection_limit", "is_template",
     "tablespace",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, order=True)
+class Right:
+    """One privilege on a database. `grantee` is empty for everybody."""
+
+    grantor: str
+    grantee: str
+    privilege: str
+    grantable: bool
 
 
 def create(connection: Any, name: str, wanted: Mapping[str, Any]) -> None:
@@ -71,10 +82,16 @@ def give(connection: Any, name: str, wanted: Mapping[str, Any]) -> None:
         tell(connection, sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC, {}").format(
             database, sql.Identifier(wanted["owner"])
         ))  # fmt: skip
-        for grantee, privilege, grantable in sorted(_grants(connection, wanted)):
-            to = sql.Identifier(grantee) if grantee else sql.SQL("PUBLIC")
-            grant = sql.SQL(f"GRANT {privilege} ON DATABASE {{}} TO {{}}" + (" WITH GRANT OPTION" if grantable else ""))
-            tell(connection, grant.format(database, to))
+        for right in in_order(_rights(connection, wanted), wanted["owner"]):
+            to = sql.Identifier(right.grantee) if right.grantee else sql.SQL("PUBLIC")
+            option = " WITH GRANT OPTION" if right.grantable else ""
+            grant = sql.SQL(f"GRANT {right.privilege} ON DATABASE {{}} TO {{}}{option}").format(database, to)
+            if right.grantor == wanted["owner"]:
+                tell(connection, grant)
+            else:
+                tell(connection, sql.SQL("SET ROLE {}").format(sql.Identifier(right.grantor)))
+                tell(connection, grant)
+                tell(connection, "RESET ROLE")
     for entry in wanted["settings"]:
         for setting in entry["settings"]:
             _set(connection, database, entry["role"], *setting.split("=", 1))
@@ -108,16 +125,28 @@ def roles(wanted: Mapping[str, Any]) -> set[str]:
     return found | {str(each["role"]) for each in wanted.get("settings") or [] if each["role"]}
 
 
-def _grants(connection: Any, wanted: Mapping[str, Any]) -> set[tuple[str, str, bool]]:
-    """Who may do what, by whomever it was granted: a grant of a superuser's counts as the owner's."""
+def _rights(connection: Any, wanted: Mapping[str, Any]) -> set[Right]:
     rows = ask(
         connection,
-        "SELECT CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) ELSE '' END, a.privilege_type, a.is_grantable"
-        " FROM aclexplode(coalesce(%s::text[]::aclitem[],"
+        "SELECT pg_get_userbyid(a.grantor), CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) ELSE '' END,"
+        " a.privilege_type, a.is_grantable FROM aclexplode(coalesce(%s::text[]::aclitem[],"
         " acldefault('d', (SELECT oid FROM pg_roles WHERE rolname = %s)))) a",
         (wanted["acl"], wanted["owner"]),
     )
-    return {(str(grantee), str(privilege), bool(grantable)) for grantee, privilege, grantable in rows}
+    return {Right(*row) for row in rows}
+
+
+def in_order(rights: Iterable[Right], owner: str) -> list[Right]:
+    """Each after the one that lets its grantor give it: only the owner needs none. Pure."""
+    waiting, given = sorted(rights), list[Right]()
+    while waiting:
+        may = {(owner, right.privilege) for right in waiting}
+        may |= {(right.grantee, right.privilege) for right in given if right.grantable}
+        ready = [right for right in waiting if (right.grantor, right.privilege) in may]
+        # What nobody may give (any more) is tried all the same: PostgreSQL says why not.
+        given += ready or waiting
+        waiting = [right for right in waiting if right not in given]
+    return given
 
 
 def differences(connection: Any, have: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
@@ -127,7 +156,7 @@ def differences(connection: Any, have: Mapping[str, Any], wanted: Mapping[str, A
         for key in _COMPARED
         if key in wanted and have.get(key) != wanted[key]
     ]
-    if _grants(connection, have) != _grants(connection, wanted):
+    if _rights(connection, have) != _rights(connection, wanted):
         lines.append(f"rights are {have['acl']} instead of {wanted['acl']}")
     if _settings(have) != _settings(wanted):
         lines.append(f"settings are {have['settings']} instead of {wanted['settings']}")
