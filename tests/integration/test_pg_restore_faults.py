@@ -92,10 +92,11 @@ def test_too_little_disk_is_refused(shop: Shop) -> None:
 def test_the_scratch_disk_fills_up_meanwhile(shop: Shop) -> None:
     made = shop.backup()
     shop.host.sql("INSERT INTO empty VALUES (77)", NASTY)
-    (main,) = [each for each in made["set"]["files"] if each["role"] == "main"]
+    stored = f"{REPOSITORY}/postgresql/{made['set']['id']}/db001/main.dump.zst"
+    size = int(shop.host.run("stat", "-c", "%s", stored))
     # As if the set were smaller than it is: what somebody else needs meanwhile is not known before.
     shop.rewrite_manifest(lambda fields: fields["databases"][0].update(size=1))
-    with nearly_full(shop.host, main["bytes"] + 30_000):
+    with nearly_full(shop.host, size + 30_000):
         done = shop.restore(mode="replace", scratch="/dev/shm")
         refused_as_before(shop, done, "/dev/shm: No space left on device", "nothing was replaced")
     assert shop.restore(mode="replace", scratch="/dev/shm")["changed"]
@@ -106,12 +107,14 @@ def test_the_servers_disk_fills_up_meanwhile(shop: Shop) -> None:
     shop.host.sql("CREATE TABLESPACE small LOCATION '/dev/shm/small'", "postgres")
     try:
         shop.host.sql(f"ALTER DATABASE {quoted(NASTY)} SET TABLESPACE small", "postgres")
-        shop.host.sql("INSERT INTO empty SELECT 1 FROM generate_series(1, 100000)", NASTY)
+        shop.host.sql("INSERT INTO empty SELECT 1 FROM generate_series(1, 300000)", NASTY)
         shop.backup()
         shop.host.sql("TRUNCATE empty; INSERT INTO empty VALUES (77)", NASTY)
+        # Only then the file is gone.
+        shop.host.sql("CHECKPOINT", NASTY)
         empty = int(shop.host.sql("SELECT pg_database_size('template0')", "postgres"))
         with nearly_full(shop.host, empty + 1_500_000):
-            refused_as_before(shop, shop.restore(mode="replace"), "No space left on device", "nothing was replaced")
+            refused_as_before(shop, shop.restore(mode="replace"), "Check free disk space", "nothing was replaced")
         assert shop.restore(mode="replace")["changed"]
     finally:
         for name in [NASTY, *shop.set_aside()]:
@@ -150,11 +153,17 @@ def test_a_session_that_does_not_end(shop: Shop) -> None:
     shop.host.run("kill", "-STOP", process)
     try:
         done = shop.restore(mode="replace", swap_timeout="3s")
-        refused_as_before(shop, done, "not exchanged within 3 s", f"server process {process}", "nothing was replaced")
+        assert done["failed"] and "nothing was replaced" in done["msg"], done
+        assert "not exchanged within 3 s" in done["msg"] and f"server process {process}" in done["msg"]
+        # Nor could the server drop what was restored: it waits for all of its processes.
+        assert shop.set_aside() == {f"{NASTY}_restoring"}
     finally:
         shop.host.run("kill", "-CONT", process)
+        session.terminate()
         session.wait(30)
-    assert shop.restore(mode="replace")["changed"]
+    assert shop.host.sql("SELECT sum(a) FROM empty", NASTY) == "77"
+    done = shop.restore(mode="replace")
+    assert done["changed"] and done["cleared"] == [f"{NASTY}_restoring"], done
 
 
 def test_a_name_as_long_as_names_may_be(shop: Shop) -> None:
@@ -227,7 +236,7 @@ def test_a_comment_of_ours_in_a_set_is_not_passed_on(shop: Shop) -> None:
 def test_a_leftover_whose_drop_was_cut_off(shop: Shop) -> None:
     shop.backup()
     with shop.restoring(mode="replace"):
-        shop.host.run("sh", "-c", "kill -KILL $(pgrep -f '[A]nsiballZ_pg_restore|[p]g_restore.*zip')")
+        shop.host.run("sh", "-c", "kill -KILL $(pgrep -u postgres -x python3)")
     (left,) = shop.set_aside()
     assert left == f"{NASTY}_restoring"
     shop.host.sql("UPDATE pg_database SET datconnlimit = -2 WHERE datname ~ '_restoring$'", "postgres")

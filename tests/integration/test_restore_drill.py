@@ -179,9 +179,7 @@ def test_a_drill_that_is_killed(site: Site) -> None:
     try:
         wait_for(servers, lambda seen: "day2-drill-" in seen and "day2_drill" in seen, 60, "the site's question")
     finally:
-        site.host.run(
-            "sh", "-c", "kill -KILL $(ps -eo pid,comm,args | awk '/restore_drill/ && $2 ~ /python/ {print $1}')"
-        )
+        site.host.run("sh", "-c", "kill -KILL $(pgrep -u postgres -x python3)")
         thread.join()
     assert outcome["failed"]
     wait_for(servers, lambda seen: not seen, 20, "the end of the scratch cluster")

@@ -106,7 +106,7 @@ def comment(connection: Any, name: str, text: str | None) -> None:
 
 
 def drop(connection: Any, name: str, limit: float = _DROPPING) -> None:
-    """With its sessions; a template is none any more. The server waits for every process it has, so there is a limit."""
+    """With its sessions; a template is none any more. The server waits for all its processes: there is a limit."""
     from psycopg2 import errors, sql
 
     named = sql.Identifier(name)
