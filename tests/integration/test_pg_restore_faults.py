@@ -181,18 +181,18 @@ def test_a_name_as_long_as_names_may_be(shop: Shop) -> None:
 def test_rows_that_the_server_has_not_counted_yet(shop: Shop) -> None:
     shop.backup()
     shop.restore(mode="replace")
-    # The second row is reported when the session has been idle for some seconds, or ends.
-    rows = "printf 'INSERT INTO empty VALUES (70);\\nINSERT INTO empty VALUES (7);\\n'"
-    script = f'while :; do {rows}; sleep 0.3; done | psql -Xq -d "$0"'
+    # A row right after another statement is counted when its session has been idle for ten seconds, or ends.
+    script = '(echo "SELECT 1;"; echo "INSERT INTO empty VALUES (77);"; sleep 60) | psql -Xq -d "$0"'
     session = shop.host.start("timeout", "60", "runuser", "-u", "postgres", "--", "sh", "-c", script, NASTY)
     try:
-        wait_for(lambda: shop.host.sql("SELECT count(*) > 1 FROM empty", NASTY), lambda seen: seen == "t", 20, "rows")
+        wait_for(lambda: shop.host.sql("SELECT sum(a) FROM empty", NASTY), lambda seen: seen == "77", 20, "the row")
         refused = shop.restore(state="reverted")
         assert refused["failed"] and "force: true" in refused["msg"], refused
     finally:
         session.terminate()
         session.wait()
-    assert shop.host.sql("SELECT count(*) > 1 FROM empty", NASTY) == "t"
+    assert shop.host.sql("SELECT sum(a) FROM empty", NASTY) == "77"
+    assert shop.restore(state="reverted", force=True)["changed"]
 
 
 def test_a_revert_without_a_live_database(shop: Shop) -> None:
