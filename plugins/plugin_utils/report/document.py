@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -66,6 +66,7 @@ class HostReport:
     duration: float = 0.0
     reachable: bool = True
     refused: str | None = None
+    empty: bool = False  # no check is defined for it, and its one line says so
     summary: dict[str, int] = field(init=False)
     acknowledged: int = field(init=False)
     status: Status = field(init=False)
@@ -212,7 +213,9 @@ def _with_steps(host: HostReport, steps: Steps, now: datetime) -> HostReport:
     rows = [read_row(row, now) for row in steps.results] if isinstance(steps.results, (list, tuple)) else []
     if steps.failed:
         rows.append(_synthetic("steps", Status.CRITICAL, one_line(plain(steps.failed)), now))
-    return HostReport(host.host, [*host.results, *rows], host.duration, host.reachable, host.refused)
+    # Where steps were taken, a playbook without checks of its own has something to tell.
+    kept = [] if rows and host.empty else host.results
+    return HostReport(host.host, [*kept, *rows], host.duration, host.reachable, host.refused)
 
 
 def read_host(name: str, value: object, now: datetime, cadence: str | None = None) -> HostReport:
@@ -241,7 +244,8 @@ def read_host(name: str, value: object, now: datetime, cadence: str | None = Non
     rows = _of_loop(rows)
     if not rows:
         # A misspelt variable looks like this; nobody looked at the host, so it is not fine.
-        return _without_checklist(host, Status.UNKNOWN, f"no check is defined for this host{hint}", now)
+        none = f"no check is defined for this host{hint}"
+        return replace(_without_checklist(host, Status.UNKNOWN, none, now), empty=True)
     return HostReport(host, [read_row(row, now) for row in rows], duration=_seconds(value.get("duration")))
 
 
@@ -384,14 +388,12 @@ def verdict(report: Report) -> str:
     total = len(report.hosts)
     found = count_words(report.summary, FINDINGS)
     if found:
-        concerned = sum(1 for host in report.hosts if host.findings)
-        sentence = f"{found} on {concerned} of {hosts_word(total)}"
+        sentence = f"{found} on {sum(bool(host.findings) for host in report.hosts)} of {hosts_word(total)}"
     else:
         sentence = f"no findings: {count_words(report.summary) or 'nothing else'} on {hosts_word(total)}"
     if report.acknowledged:
         sentence += f"; {report.acknowledged} acknowledged"
-    unreachable = sum(1 for host in report.hosts if not host.reachable)
-    if unreachable:
+    if unreachable := sum(not host.reachable for host in report.hosts):
         sentence += f" ({unreachable} unreachable)"
     if report.refused:
         sentence += f"; the checklist did not run on {hosts_word(len(report.refused))}"

@@ -20,7 +20,7 @@ import pytest
 import sample_run
 from ansible_collections.day2.ops.plugins.plugin_utils.report import html, junit, prometheus, terminal, write
 from ansible_collections.day2.ops.plugins.plugin_utils.report import json as as_json
-from ansible_collections.day2.ops.plugins.plugin_utils.report.document import Report, Run, build, verdict
+from ansible_collections.day2.ops.plugins.plugin_utils.report.document import Report, Run, Steps, build, verdict
 
 ROOT = Path(__file__).resolve().parents[5]
 NOW = datetime(2026, 11, 21, 3, 16, tzinfo=timezone.utc)
@@ -58,6 +58,25 @@ def test_hosts_without_results_stand_in_the_report() -> None:
     assert "dsik" in hosts["bad"].message
     assert hosts["lost"].status.value == hosts["odd"].status.value == "unknown"
     assert report(values).refused == {"bad": hosts["bad"].message}
+
+
+def _step(status: str) -> dict[str, Any]:
+    return {"id": "backup-x", "title": "Backup", "probe": "step", "status": status, "message": "made"}
+
+
+def test_steps_stand_in_the_report() -> None:
+    steps = {"a": Steps([_step("ok")]), "b": Steps([_step("ok")], "Back up: no room"), "c": Steps(["nonsense"])}
+    nothing = {"results": [], "duration": 0.1}
+    values = {**dict.fromkeys("abcd", nothing), "e": {"unreachable": True, "msg": "gone"}}
+    made = build(Run(run_id="r", title="T"), values.items(), NOW, steps={**steps, "e": Steps([_step("ok")])})
+    rows = {host.host: [(row.id, row.status.value) for row in host.results] for host in made.hosts}
+    assert rows == {
+        "a": [("backup-x", "ok")],
+        "b": [("steps", "critical"), ("backup-x", "ok")],
+        "c": [("checklist", "unknown")],
+        "d": [("checklist", "unknown")],
+        "e": [("reachable", "critical"), ("backup-x", "ok")],
+    }
 
 
 @pytest.mark.parametrize(
