@@ -55,8 +55,9 @@ options:
     description:
       - V(new) makes a database of a name that is free.
       - V(replace) takes the place of a database that is there.
+      - V(either) is V(replace) where there is one, and V(new) where it is gone.
     type: str
-    choices: [new, replace]
+    choices: [new, replace, either]
     default: new
   state:
     description:
@@ -273,6 +274,7 @@ from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import argumen
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.restore import PHYSICAL, RESTORE, run_physical
 from ansible_collections.day2.ops.plugins.module_utils.restore import arguments as restoring
 from ansible_collections.day2.ops.plugins.module_utils.restore.revert import revert
+from ansible_collections.day2.ops.plugins.module_utils.restore.swap import Uncertain
 
 SPEC: dict[str, dict[str, Any]] = {
     **arguments.LOGIN,
@@ -294,6 +296,8 @@ def main() -> None:
     )
     try:
         outcome = _run(module.params, module.check_mode)
+    except Uncertain as exc:
+        module.fail_json(msg=str(exc), uncertain=True)
     except Day2Error as exc:
         module.fail_json(msg=str(exc))
     for warning in outcome.pop("warnings", []):

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -181,3 +182,46 @@ def test_old_ones_go_after_their_time(shop: Shop) -> None:
     second = shop.restore(mode="replace", keep_old="1s")
     assert second["dropped"] == [first["old"]], second
     assert second["old"] in shop.databases() and first["old"] not in shop.databases()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "TRUNCATE parts", "ALTER TABLE empty ADD COLUMN more int", "CREATE TABLE another (a int)",
+        "SELECT nextval('tickets')", "SELECT lo_from_bytea(0, 'x')", "CREATE VIEW recent AS SELECT 1 AS a",
+    ],
+)  # fmt: skip
+def test_a_revert_sees_what_is_no_row(shop: Shop, change: str) -> None:
+    shop.backup(verify="none")
+    shop.restore(mode="replace")
+    shop.host.sql(change, NASTY)
+    refused = shop.restore(state="reverted")
+    assert refused["failed"] and "since the swap" in refused["msg"], refused
+
+
+def test_the_order_of_reverts_is_no_clocks(shop: Shop) -> None:
+    """The last one that was put aside is the one that comes back, though its time is the older one."""
+    shop.backup(verify="none")
+    first = shop.restore(mode="replace")
+    shop.host.sql("INSERT INTO empty VALUES (7)", NASTY)
+    second = shop.restore(mode="replace")
+    query = f"SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{second['old']}'"
+    text = shop.host.sql(query, "postgres")
+    marker = json.loads(text.partition(" ")[2])
+    marker["at"] -= 7200
+    earlier = second["old"].rpartition("_")[0] + time.strftime("_%Y%m%dT%H%M%SZ", time.gmtime(marker["at"]))
+    shop.host.sql(f"ALTER DATABASE {quoted(second['old'])} RENAME TO {quoted(earlier)}", "postgres")
+    told = "day2.ops " + json.dumps(marker)
+    shop.host.sql(f"COMMENT ON DATABASE {quoted(earlier)} IS $m${told}$m$", "postgres")
+    assert shop.restore(state="reverted")["changed"]
+    assert shop.host.sql("SELECT a FROM empty", NASTY) == "7"
+    assert first["old"] in shop.databases()
+
+
+def test_a_database_that_took_the_name_since_is_not_put_aside(shop: Shop) -> None:
+    shop.backup(verify="none")
+    shop.restore(mode="replace")
+    shop.host.sql(f"ALTER DATABASE {quoted(NASTY)} RENAME TO copy_away", "postgres")
+    shop.host.sql(f"CREATE DATABASE {quoted(NASTY)}", "postgres")
+    refused = shop.restore(state="reverted")
+    assert refused["failed"] and "is not the database that took the place" in refused["msg"]

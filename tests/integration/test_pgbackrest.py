@@ -207,5 +207,11 @@ def test_a_drill_recovers_the_end_of_the_archive(pitr: Pitr) -> None:
     assert wrong["failed"] and "instead of '2'" in wrong["msg"]
     late = pitr.call("restore_drill", "postgres", False, **{**call, "rpo": "0.001s"})
     assert late["failed"] and "RPO" in late["msg"]
-    assert pitr.host.run("sh", "-c", "ls -d /tmp/day2-drill* 2>/dev/null | wc -l") == "0"
-    assert pitr.host.run("sh", "-c", "ps -eo args | grep -c '[d]ay2-drill' || true") == "0"
+    assert pitr.info()["backups"][0]["proven_at"]
+    named = pitr.call("restore_drill", "postgres", False, **{**call, "sets": 3})
+    assert named["failed"] and "'sets': not with method physical" in named["msg"]
+    # A killed one leaves a directory with a lock that nobody holds, and perhaps a server.
+    pitr.shell("mkdir -m 700 /tmp/day2-pitr-drill-dead; : > /tmp/day2-pitr-drill-dead.lock")
+    assert pitr.call("restore_drill", "postgres", False, **{**call, "source": pitr.mark("later")})["drills"]
+    assert pitr.host.run("sh", "-c", "ls -d /tmp/day2-pitr-drill* 2>/dev/null | wc -l") == "0"
+    assert pitr.host.run("sh", "-c", "ps -eo args | grep -c '[d]ay2-pitr-drill' || true") == "0"

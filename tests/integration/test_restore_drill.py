@@ -25,6 +25,7 @@ CREATE EXTENSION postgres_fdw;
 CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1');
 CREATE USER MAPPING FOR clerk SERVER other OPTIONS (user 'x', password 'fictional');
 CREATE PUBLICATION changes FOR ALL TABLES;
+COMMENT ON PUBLICATION changes IS 'left out with it';
 """
 
 

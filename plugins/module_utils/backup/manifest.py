@@ -106,8 +106,14 @@ class State:
     damaged: str | None = None
 
     @property
-    def good(self) -> bool:
+    def whole(self) -> bool:
+        """The repository has given back what was written."""
         return self.verified in ("digest", "read") and self.damaged is None
+
+    @property
+    def good(self) -> bool:
+        """It was read to its end, or restored: what has only its digests may still be a file that no key opens."""
+        return (self.verified == "read" or self.proven_at is not None) and self.damaged is None
 
     def render(self) -> bytes:
         return (

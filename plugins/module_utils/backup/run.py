@@ -206,7 +206,8 @@ def _verify(plan: Plan, place: _Place, made: BackupSet, outcome: dict[str, Any])
     if verdict.level == DIGEST:
         outcome.setdefault("warnings", []).append(
             f"{made.manifest.id} is encrypted and there is no identity here: what {place.repository.name} gives back"
-            " has the digests that were written; whether it decrypts and reads is for a host that has the key"
+            " has the digests that were written; whether it decrypts and reads is for a host that has the key."
+            " Retention does not count on it before that (`identity`, or a drill)"
         )
 
 

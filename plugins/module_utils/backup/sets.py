@@ -56,7 +56,7 @@ class Series:
     def newest_good(self, verified: bool) -> BackupSet | None:
         """The newest that is not known to be damaged, or with `verified` the newest that is known to be whole."""
         whole = [each for each in self.sets if each.state.damaged is None]
-        return next((each for each in whole if each.state.good or not verified), None)
+        return next((each for each in whole if each.state.whole or not verified), None)
 
     @property
     def next_sequence(self) -> int:

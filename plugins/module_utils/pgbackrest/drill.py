@@ -9,28 +9,50 @@ The verdict stays with the backup as an annotation of pgBackRest's.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import tempfile
 import time
-from typing import Any, Mapping
+from contextlib import contextmanager, suppress
+from glob import glob
+from typing import Any, Iterator, Mapping
 
+from ansible_collections.day2.ops.plugins.module_utils.backup.arguments import ArgumentFault
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import arguments
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.restore import RESTORE, run_physical
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.target import parse_time
-from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.scratch import discard, is_scratch
+from ansible_collections.day2.ops.plugins.module_utils.postgres.cluster import Cluster
+from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, tool_for
 from ansible_collections.day2.ops.plugins.module_utils.restore.drill import Drill, newest_row, outcome_of
 from ansible_collections.day2.ops.plugins.module_utils.restore.drills import Drilled
 from ansible_collections.day2.ops.plugins.module_utils.restore.proof import prove_site
 
-_FOLDER = "day2-drill-physical"
+_PREFIX = "day2-pitr-drill-"
 _SUPERUSER = "postgres"
+# What means something for backup sets only.
+_LOGICAL = {"repository": None, "series": None, "place": "cluster", "sets": 1, "disk_budget": None, "identity": None}
 
 
 def run(drill: Drill, params: Mapping[str, Any], check_mode: bool = False) -> dict[str, Any]:
-    """Recover, ask, remove. What is left of an interrupted drill is removed first."""
-    folder = os.path.join(drill.scratch, _FOLDER)
-    call = {
+    """Recover, ask, remove. What is left of interrupted drills is removed first."""
+    given = [name for name, default in _LOGICAL.items() if params[name] not in (None, default)]
+    if given:
+        raise ArgumentFault(f"{', '.join(repr(name) for name in given)}: not with method physical")
+    if os.geteuid() == 0:
+        raise Day2Error("PostgreSQL does not run as root: run this as another user, such as postgres (become_user)")
+    with _folder(drill) as folder:
+        call = _call(drill, params, folder)
+        if check_mode:
+            return {"changed": True, "drills": [], "steps": [], "msg": run_physical(call, True)["msg"]}
+        drilled = _one(drill, params, call)
+    return outcome_of([drilled], drill.targets, f"Recovery drill of {drill.database}")
+
+
+def _call(drill: Drill, params: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """The parameters of a restore into the folder."""
+    return {
         **{name: about.get("default") for name, about in RESTORE.items()},
         **{name: params[name] for name in arguments.STANZA},
         "force": False,
@@ -38,34 +60,79 @@ def run(drill: Drill, params: Mapping[str, Any], check_mode: bool = False) -> di
         "bin_dir": drill.bin_dir,
         "timeout": params["timeout"],
         "recovery_timeout": params["time_budget"],
-        "recover_to": params["source"] or "latest",
+        "recover_to": "latest" if params["source"] in (None, "latest") else {"time": params["source"]},
         "scratch_cluster": folder,
         "scratch_settings": dict(drill.settings),
     }
-    gone = {**call, "scratch_state": "absent"}
-    if check_mode:
-        return {"changed": True, "drills": [], "steps": [], "msg": run_physical(call, True)["msg"]}
-    run_physical(gone, False)
+
+
+def _one(drill: Drill, params: Mapping[str, Any], call: Mapping[str, Any]) -> Drilled:
     began, begun = time.time(), time.monotonic()
     drilled = Drilled(_named("physical", params["stanza"], began), began)
     try:
         done = run_physical(call, False)
         drilled.manifest = _named(done["plan"]["backup"]["label"], params["stanza"], began)
-        login = Login(host=folder, port=call["scratch_port"], user=_SUPERUSER, maintenance_database="postgres")
+        login = Login(host=call["scratch_cluster"], port=call["scratch_port"], user=_SUPERUSER)
         proof = prove_site(login, drill.database, drill.expectations, drill.amcheck)
         drilled.words, drilled.rto = proof.words, time.monotonic() - begun
-        if proof.faults:
-            drilled.failure = "; ".join(proof.faults[:10])
-        last = done["recovered"]["time"]
-        moment = newest_row(drill, login, drill.database, parse_time(last) if last else began)
-        drilled.rpo = max(0.0, began - moment)
+        drilled.failure = "; ".join(proof.faults[:10]) or None
+        if drill.newest_row is not None:
+            # Without the site's query nobody knows: that the last commit is old may only mean that nothing was written.
+            drilled.rpo = max(0.0, began - newest_row(drill, login, drill.database, began))
         if drilled.failure is None:
             _annotate(params, drilled)
     except Day2Error as exc:
         drilled.failure, drilled.rto = str(exc), time.monotonic() - begun
-    finally:
-        run_physical(gone, False)
-    return outcome_of([drilled], drill.targets, f"Recovery drill of {drill.database}")
+    return drilled
+
+
+@contextmanager
+def _folder(drill: Drill) -> Iterator[str]:
+    """An empty directory of this drill's own, and nothing of it afterwards."""
+    _clear(drill)
+    try:
+        folder = tempfile.mkdtemp(prefix=_PREFIX, dir=drill.scratch)
+    except OSError as exc:
+        raise Day2Error(f"the scratch directory {drill.scratch}: {exc.strerror}") from exc
+    # Held as long as this process lives: the next drill leaves this one alone.
+    with open(f"{folder}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield folder
+        finally:
+            _remove(drill, folder)
+            os.unlink(lock.name)
+
+
+def _clear(drill: Drill) -> None:
+    """Clusters of drills whose process is gone."""
+    for path in glob(os.path.join(drill.scratch, f"{_PREFIX}*.lock")):
+        if os.stat(path).st_uid != os.geteuid():
+            continue
+        with open(path, encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            _remove(drill, path[: -len(".lock")])
+            os.unlink(path)
+
+
+def _remove(drill: Drill, folder: str) -> None:
+    """Needs no repository: that it cannot be reached is no reason to let a server run."""
+    if not is_scratch(folder):
+        # Nothing was restored yet.
+        with suppress(OSError):
+            os.rmdir(folder)
+        return
+    data = os.path.join(folder, "data")
+    try:
+        with open(os.path.join(data, "PG_VERSION"), encoding="ascii") as stream:
+            bin_dir = os.path.dirname(tool_for("pg_ctl", int(stream.read()), drill.bin_dir))
+    except FileNotFoundError:
+        # Without it no server can have started.
+        bin_dir = ""
+    discard(Cluster(data, bin_dir), folder)
 
 
 def _named(label: str, stanza: str, moment: float) -> Manifest:

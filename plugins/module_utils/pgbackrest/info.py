@@ -75,6 +75,7 @@ class Backup:
             "references": list(self.references),
             "error": self.error,
             "run_id": self.annotations.get("run-id"),
+            "proven_at": self.annotations.get("day2-proven"),
         }
 
 

@@ -159,6 +159,8 @@ def discard(cluster: Cluster, folder: str, check_mode: bool = False) -> bool:
         return False
     if not is_scratch(folder):
         raise ScratchError(f"{folder} is no scratch cluster of this module (it has no {MARKER}): it was not touched")
+    if os.stat(folder).st_uid not in (os.geteuid(), os.stat(os.path.join(folder, MARKER)).st_uid):
+        raise ScratchError(f"{folder} is another user's: it was not touched")
     if not check_mode:
         cluster.stop()
         shutil.rmtree(folder)

@@ -45,10 +45,11 @@ class Cluster:
             with open(os.path.join(self.data, "postmaster.pid"), encoding="utf-8") as stream:
                 lines = stream.read().split("\n")
             found = Running(int(lines[0]), int(lines[3]), lines[4].split(",")[0] or lines[5].strip())
-            with open(f"/proc/{found.pid}/comm", encoding="utf-8") as stream:
-                return found if "postgres" in stream.read() else None
+            # After a reboot the number may be another server's. A server works in its own data directory.
+            place = os.readlink(f"/proc/{found.pid}/cwd")
         except (OSError, ValueError, IndexError):
             return None
+        return found if os.path.realpath(place) == os.path.realpath(self.data) else None
 
     def control(self) -> dict[str, str]:
         """What pg_controldata says; empty without a data directory."""

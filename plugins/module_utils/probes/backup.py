@@ -199,7 +199,13 @@ def _of_sets(source: Sets, last: int, metric: str, now: float) -> Observation:
 def _verdict(each: Any) -> str | None:
     if each.state.damaged is not None:
         return f"is damaged: {each.state.damaged}"
-    return None if each.state.good else "was not verified"
+    if each.state.good:
+        return None
+    return (
+        "has the digests that were written, and was neither read nor restored"
+        if each.state.whole
+        else ("was not verified")
+    )
 
 
 def _read_set(repository: Any, each: Any) -> str | None:

@@ -17,11 +17,13 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.postgresql import 
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import describe
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
+from ansible_collections.day2.ops.plugins.module_utils.postgres.server import connected
 from ansible_collections.day2.ops.plugins.module_utils.restore.drill import Drill
 from ansible_collections.day2.ops.plugins.module_utils.restore.drills import Targets
 from ansible_collections.day2.ops.plugins.module_utils.restore.preflight import Allowed
 from ansible_collections.day2.ops.plugins.module_utils.restore.proof import Expectation
 from ansible_collections.day2.ops.plugins.module_utils.restore.run import Order, restore
+from ansible_collections.day2.ops.plugins.module_utils.restore.swap import oid_of
 
 _ALLOW = ("other_cluster", "slots", "subscriptions", "create_roles")
 EXPECT: dict[str, Any] = {
@@ -39,7 +41,7 @@ RESTORE: dict[str, dict[str, Any]] = {
     "target": {"type": "str"},
     "source": {"type": "str", "default": "latest"},
     "run_id": {"type": "str"},
-    "mode": {"type": "str", "choices": ["new", "replace"], "default": "new"},
+    "mode": {"type": "str", "choices": ["new", "replace", "either"], "default": "new"},
     "state": {"type": "str", "choices": ["present", "reverted"], "default": "present"},
     "force": {"type": "bool", "default": False},
     "identity": {"type": "path"},
@@ -64,7 +66,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     order = Order(
         database=params["database"],
         target=params["target"] or params["database"],
-        replaces=params["mode"] == "replace",
+        replaces=_replaces(params),
         jobs=arguments.jobs(params),
         scratch=params["scratch"] or tempfile.gettempdir(),
         identity=params["identity"],
@@ -87,6 +89,13 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     warnings = [f"passed over {name}: {why}" for name, why in skipped.items()]
     warnings += outcome.get("warnings", [])
     return {**outcome, "set": describe(chosen, [place.name]), "warnings": warnings}
+
+
+def _replaces(params: Mapping[str, Any]) -> bool:
+    if params["mode"] != "either":
+        return bool(params["mode"] == "replace")
+    with connected(arguments.login(params)) as connection:
+        return oid_of(connection, params["target"] or params["database"]) is not None
 
 
 def _step(order: Order, outcome: Mapping[str, Any], began: float, seconds: float) -> dict[str, Any]:

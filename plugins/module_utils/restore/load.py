@@ -11,6 +11,7 @@ built by several processes only from a file; the kernel removes it with this pro
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -173,6 +174,10 @@ def _is_kind(line: str, kinds: Sequence[str]) -> bool:
     if line.startswith(";") or ";" not in line:
         return False
     words = line.partition(";")[2].split(maxsplit=2)
+    about = re.match(r"(?:COMMENT|SECURITY LABEL) \S+ (.*)", words[2]) if len(words) == 3 else None
+    if about is not None:
+        # What is said of something that is left out.
+        words[2] = about[1]
     return len(words) == 3 and any(words[2].startswith(f"{kind} ") for kind in kinds)
 
 

@@ -35,7 +35,8 @@ class Marker:
     """`of` is the database's own name, `at` POSIX seconds, `comment` what its comment was.
 
     `written` has the rows inserted, updated and deleted so far in the database that took its place, and when these
-    counters were set back, as it was taken: more of them at a revert are what would be lost.
+    counters were set back, as it was taken: more of them at a revert are what would be lost. `sequence` is the order
+    in which databases were put aside, which no clock changes; `successor` the OID of the one that took its place.
     """
 
     role: Role
@@ -44,6 +45,8 @@ class Marker:
     at: float
     comment: str | None = None
     written: dict[str, Any] = field(default_factory=dict)
+    sequence: int = 0
+    successor: int = 0
 
     @property
     def name(self) -> str:
@@ -67,6 +70,8 @@ def parse_marker(comment: str | None) -> Marker | None:
             at=float(told["at"]),
             comment=told.get("comment"),
             written=dict(told.get("written") or {}),
+            sequence=int(told.get("sequence") or 0),
+            successor=int(told.get("successor") or 0),
         )
     except (ValueError, KeyError, TypeError):
         return None

@@ -31,11 +31,14 @@ def revert(
             live = next((each for each in every_database(connection) if each["name"] == target), None)
             olds = [(name, marker) for name, marker in found if marker.role is Role.OLD]
             newest = next((marker for _name, marker in found if marker.role is not Role.NEW), None)
-            undone_last = live is not None and newest is not None and newest.role is Role.UNDONE
-            if not olds or undone_last:
-                return _nothing(login, connection, target, [marker for _name, marker in found], check_mode)
+            # The one that is live is the one that was given its name back last.
+            back = newest is not None and newest.role is Role.UNDONE
+            back = back and newest is not None and newest.successor in (0, swap.oid_of(connection, target))
+            if not olds or (back and live is not None):
+                return _nothing(login, connection, target, back, check_mode)
             name, marker = olds[0]
             ids = ask(connection, "SELECT oid FROM pg_database WHERE datname = %s", (target,))
+            _same(target, name, marker, ids, force)
             before = _rows_of(connection, ids)
             lost = _lost(marker, swap.written(login, target)) if live is not None else None
             if lost and not force:
@@ -46,18 +49,29 @@ def revert(
                 return {**outcome, "msg": f"{name} would be {target} again" + (f"; {lost}" if lost else "")}
             outcome["cleared"] = swap.clear(login, connection, target)
             check = None if force or live is None else _unchanged(target, ids, before)
-            undone, seconds = _swap_back(login, target, live, name, marker, swap_timeout, check)
+            sequence = swap.next_sequence(connection, target)
+            mark = Marker(Role.UNDONE, target, marker.set_id, time.time(), own_comment((live or {}).get("comment")),
+                          sequence=sequence, successor=swap.oid_of(connection, name) or 0)  # fmt: skip
+            undone, seconds = _swap_back(login, target, live, name, marker, mark, swap_timeout, check)
             told = f"{target} is again what it was before {marker.set_id} took its place"
             told += f"; the restored one is {undone}" if undone else "; there was none of this name any more"
             return {**outcome, "unavailable": round(seconds, 3), "old": undone, "msg": told}
 
 
-def _nothing(login: Login, connection: Any, target: str, found: list[Marker], check_mode: bool) -> dict[str, Any]:
+def _same(target: str, name: str, marker: Marker, ids: list[tuple[Any, ...]], force: bool) -> None:
+    """The live database has to be the one that took the place of the old one."""
+    if ids and marker.successor and ids[0][0] != marker.successor and not force:
+        raise RevertRefused(
+            f"refused, nothing was touched: {target} is not the database that took the place of {name} (somebody made"
+            " or renamed one since); `force: true` puts it aside all the same"
+        )
+
+
+def _nothing(login: Login, connection: Any, target: str, back: bool, check_mode: bool) -> dict[str, Any]:
     leftovers = swap.unfinished(connection, target) if check_mode else swap.clear(login, connection, target)
-    if not found and not leftovers:
-        raise RevertRefused(f"there is no database that {target} replaced: nothing to go back to")
-    words = [f"{target} was never replaced" if not any(each.role is Role.UNDONE for each in found) else
-             f"{target} is what it was before already"]  # fmt: skip
+    if not back and not leftovers:
+        raise RevertRefused(f"there is no database that {target} replaced (any more): nothing to go back to")
+    words = [f"{target} is what it was before already" if back else f"{target} was not replaced"]
     gone = "would drop" if check_mode else "dropped"
     words += [f"{gone} {', '.join(leftovers)}, which an interrupted restore had left"] if leftovers else []
     return {"changed": bool(leftovers), "old": None, "cleared": leftovers, "lost": None, "msg": "; ".join(words)}
@@ -69,6 +83,7 @@ def _swap_back(
     live: Mapping[str, Any] | None,
     name: str,
     marker: Marker,
+    mark: Marker,
     limit: float,
     check: Callable[[Any], None] | None,
 ) -> tuple[str | None, float]:
@@ -76,7 +91,6 @@ def _swap_back(
     moves, comments = [(name, target)], [(target, marker.comment)]
     if live is None:
         return None, swap.rename(login, moves, comments, limit)
-    mark = Marker(Role.UNDONE, target, marker.set_id, time.time(), own_comment(live.get("comment")))
     moves, comments = [(target, mark.name), *moves], [(mark.name, mark.render()), *comments]
     return mark.name, swap.rename(login, moves, comments, limit, check)
 
@@ -110,7 +124,12 @@ def _lost(marker: Marker, now: dict[str, Any]) -> str | None:
         return "the server's counters began anew since the swap, so what was written meanwhile is not known"
     more = {kind: now[kind] - int(then.get(kind) or 0) for kind in _KINDS}
     if not any(more.values()):
-        return None
+        if then.get("shape") in (None, now["shape"]):
+            return None
+        return (
+            "since the swap definitions, sequences or large objects changed, or tables were emptied; that would only be"
+            " in the database that is put aside"
+        )
     told = ", ".join(f"{number} rows {kind}" for kind, number in more.items() if number)
     return f"since the swap {told}; they would only be in the database that is put aside"
 

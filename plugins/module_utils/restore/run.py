@@ -141,11 +141,14 @@ def _restore(
     cleared = swap.clear(login, connection, order.target)
     name = beside(order.target)
     like = wanted.like(seen)
+    made: list[int] = []
     with ExitStack() as undo:
-        undo.callback(_drop_quietly, login, order.target, name)
+        undo.callback(_drop_quietly, login, order.target, name, made)
         with course.phase("prepare"):
+            before = swap.oid_of(connection, order.target)
             made_roles = _roles(connection, login, wanted, archives, seen)
             properties.create(connection, name, like)
+            made.append(swap.oid_of(connection, name) or 0)
             # A database of that name that is not ours makes the line above fail, and is not dropped.
             marker = Marker(Role.NEW, order.target, wanted.manifest.id, time.time())
             swap.comment(connection, name, marker.render())
@@ -164,7 +167,12 @@ def _restore(
             like = _of_now(connection, order.target) if order.replaces else like
             _carry_over(connection, name, like)
         with course.phase("swap"):
-            old, unavailable = _take_place(login, order, wanted, like, name, counters)
+            sequence = swap.next_sequence(connection, order.target)
+            comment = own_comment(like.get("comment"))
+            marker = Marker(
+                Role.OLD, order.target, wanted.manifest.id, time.time(), comment, counters, sequence, made[0]
+            )
+            old, unavailable = _take_place(login, order, like, name, marker, before)
         undo.pop_all()
     gone, kept = swap.expire(connection, order.target, order.keep_old, time.time()) if order.replaces else ([], [])
     return {
@@ -189,12 +197,12 @@ def _roles(connection: Any, login: Login, wanted: Wanted, archives: Archives, se
     return missing
 
 
-def _drop_quietly(login: Login, target: str, name: str) -> None:
-    """What is in the way of that is in the way of the next run too, which tells it."""
+def _drop_quietly(login: Login, target: str, name: str, made: Sequence[int]) -> None:
+    """The one that was made; what is in the way of that is in the way of the next run too, which tells it."""
     try:
         with connected(login) as connection:
             connection.autocommit = True
-            if name in swap.unfinished(connection, target):
+            if swap.oid_of(connection, name) in made and name in swap.unfinished(connection, target):
                 swap.drop_unfinished(login, connection, name, _UNDOING)
     except Day2Error:
         return
@@ -218,13 +226,14 @@ def _of_now(connection: Any, target: str) -> Mapping[str, Any]:
 
 
 def _take_place(
-    login: Login, order: Order, wanted: Wanted, like: Mapping[str, Any], name: str, counters: dict[str, Any]
+    login: Login, order: Order, like: Mapping[str, Any], name: str, marker: Marker, before: int | None
 ) -> tuple[str | None, float]:
-    comment = own_comment(like.get("comment"))
+    """`marker` is that of the database which gives way, `before` its OID when the restore began."""
+    meant: dict[str, int | None] = {order.target: marker.successor}
     if not order.replaces:
-        return None, swap.rename(login, [(name, order.target)], [(order.target, comment)], order.swap_timeout)
-    now = time.time()
-    marker = Marker(Role.OLD, order.target, wanted.manifest.id, now, comment, counters)
+        comments = [(order.target, own_comment(like.get("comment")))]
+        return None, swap.rename(login, [(name, order.target)], comments, order.swap_timeout, meant=meant)
     moves = [(order.target, marker.name), (name, order.target)]
-    comments = [(marker.name, marker.render()), (order.target, comment)]
-    return marker.name, swap.rename(login, moves, comments, order.swap_timeout)
+    comments = [(marker.name, marker.render()), (order.target, marker.comment)]
+    meant[marker.name] = before
+    return marker.name, swap.rename(login, moves, comments, order.swap_timeout, meant=meant)

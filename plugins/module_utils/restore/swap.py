@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.postgres.server import (
@@ -47,6 +47,20 @@ SELECT a.pid, coalesce(a.client_addr::text, 'this host'), a.backend_start::times
    AND (l.classid::bigint << 32) + l.objid::bigint = hashtextextended(%s, 0)"""
 
 
+# What of a database changes besides counted rows: definitions, files of tables (TRUNCATE), sequences, large objects.
+_SHAPE = """
+SELECT md5(concat_ws('/',
+  (SELECT concat(count(*), sum(oid::bigint), sum(relfilenode::bigint)) FROM pg_class
+    WHERE oid >= 16384 AND relpersistence <> 't'),
+  (SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
+    WHERE attrelid >= 16384 AND NOT attisdropped AND relpersistence <> 't'),
+  (SELECT concat(count(*), sum(oid::bigint)) FROM pg_proc WHERE oid >= 16384),
+  (SELECT concat(count(*), sum(oid::bigint)) FROM pg_constraint WHERE oid >= 16384),
+  (SELECT concat(count(last_value), sum(last_value::numeric)) FROM pg_sequences),
+  (SELECT concat(count(*), sum(oid::bigint)) FROM pg_largeobject_metadata),
+  (SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_all_tables WHERE relid = 'pg_largeobject'::regclass)))"""
+
+
 class SwapFailed(Day2Error):
     """The names could not be exchanged; both databases are as they were."""
 
@@ -75,8 +89,7 @@ def alone(connection: Any, database: str) -> Iterator[None]:
         if rows and (not rows[0][3] or time.monotonic() > end):
             pid, place, since, _active = rows[0]
             raise Day2Error(
-                f"another restore of {database} is running: server process {pid} of {place}, since {since};"
-                f" wait for it, or end it by SELECT pg_terminate_backend({pid})"
+                f"another restore of {database} is running: server process {pid} of {place}, since {since}; wait for it"
             )
         threading.Event().wait(_AGAIN)
     # It is released with the session, which every caller ends next.
@@ -91,7 +104,16 @@ def marked(connection: Any, database: str) -> list[tuple[str, Marker]]:
     rows = ask(connection, "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database")
     found = [(str(name), parse_marker(comment)) for name, comment in rows if name != database]
     ours = [(name, marker) for name, marker in found if marker is not None and marker.of == database]
-    return sorted(ours, key=lambda each: each[1].at, reverse=True)
+    return sorted(ours, key=lambda each: (each[1].sequence, each[1].at), reverse=True)
+
+
+def next_sequence(connection: Any, database: str) -> int:
+    return max((marker.sequence for _name, marker in marked(connection, database)), default=0) + 1
+
+
+def oid_of(connection: Any, name: str) -> int | None:
+    rows = ask(connection, "SELECT oid FROM pg_database WHERE datname = %s", (name,))
+    return int(rows[0][0]) if rows else None
 
 
 def unfinished(connection: Any, database: str) -> list[str]:
@@ -157,7 +179,8 @@ def written(login: Login, database: str) -> dict[str, Any]:
             " coalesce(sum(n_tup_del), 0)::bigint, (SELECT stats_reset::text FROM pg_stat_database"
             " WHERE datname = current_database()) FROM pg_stat_user_tables",
         )
-    return dict(zip(("inserted", "updated", "deleted", "since"), row))
+        ((shape,),) = ask(connection, _SHAPE)
+    return {**dict(zip(("inserted", "updated", "deleted", "since"), row)), "shape": shape}
 
 
 def settled(login: Login, database: str, limit: float = 10.0) -> dict[str, Any]:
@@ -178,8 +201,11 @@ def rename(
     markers: Sequence[tuple[str, str | None]],
     limit: float,
     check: Callable[[Any], None] | None = None,
+    meant: Mapping[str, int | None] | None = None,
 ) -> float:
     """Rename databases, and comment them by their new names, in one transaction; returns the seconds it took.
+
+    `meant` are the OIDs of databases by their new names: a name may be another database's by now.
 
     Their sessions are ended, and those that come back: while the transaction waits for the last of them, new ones
     wait for the transaction. `check` is asked when nobody is in them any more: what it raises leaves them as they
@@ -194,7 +220,7 @@ def rename(
         connection.rollback()
         while True:
             try:
-                _rename(connection, moves, markers, check)
+                _rename(connection, moves, markers, check, meant or {})
             except psycopg2.Error as exc:
                 if connection.closed:
                     _look_again(login, {new: known.get(old) for old, new in moves}, end, exc)
@@ -214,6 +240,7 @@ def _rename(
     moves: Sequence[tuple[str, str]],
     markers: Sequence[tuple[str, str | None]],
     check: Callable[[Any], None] | None,
+    meant: Mapping[str, int | None],
 ) -> None:
     from psycopg2 import sql
 
@@ -223,6 +250,11 @@ def _rename(
     for old, new in moves:
         rename_one = sql.SQL("ALTER DATABASE {} RENAME TO {}")
         tell(connection, rename_one.format(sql.Identifier(old), sql.Identifier(new)))
+    for name, oid in meant.items():
+        if oid is not None and oid_of(connection, name) != oid:
+            raise SwapFailed(
+                f"the database that should become {name} is not the one that was meant: somebody made anew"
+            )
     for name, text in markers:
         comment(connection, name, text)
     if check is not None:
@@ -332,8 +364,10 @@ def expire(connection: Any, database: str, keep: float, now: float) -> tuple[lis
 
     gone, kept = [], []
     try:
-        for name, marker in marked(connection, database):
-            if marker.role is Role.NEW or name != marker.name or now - marker.at <= keep:
+        aside = [each for each in marked(connection, database) if each[1].role is not Role.NEW]
+        # Never the last one that was put aside: the clock may have jumped ahead.
+        for name, marker in aside[1:]:
+            if name != marker.name or now - marker.at <= keep:
                 continue
             try:
                 drop(connection, name)
