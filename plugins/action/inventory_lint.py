@@ -14,7 +14,11 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.day2.ops.plugins.plugin_utils.lint.inventory import look
 
 _ARGUMENTS: dict[str, dict[str, Any]] = {
-    "cadences": {"type": "list", "elements": "str", "default": ["daily", "weekly", "monthly", "quarterly", "backup"]},
+    "cadences": {
+        "type": "list",
+        "elements": "str",
+        "default": ["daily", "weekly", "monthly", "quarterly", "backup", "drill", "recovery"],
+    },
 }
 
 

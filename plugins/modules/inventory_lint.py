@@ -21,7 +21,7 @@ options:
     description: The cadences whose checks (C(day2_<cadence>_checks)) and views (C(day2_<cadence>_views)) are looked at.
     type: list
     elements: str
-    default: [daily, weekly, monthly, quarterly, backup]
+    default: [daily, weekly, monthly, quarterly, backup, drill, recovery]
 attributes:
   check_mode:
     description: Only looks, in check mode and otherwise.

@@ -45,11 +45,24 @@ class Cluster:
             with open(os.path.join(self.data, "postmaster.pid"), encoding="utf-8") as stream:
                 lines = stream.read().split("\n")
             found = Running(int(lines[0]), int(lines[3]), lines[4].split(",")[0] or lines[5].strip())
-            # After a reboot the number may be another server's. A server works in its own data directory.
-            place = os.readlink(f"/proc/{found.pid}/cwd")
+            return found if self._is_its_own(found.pid) else None
         except (OSError, ValueError, IndexError):
             return None
-        return found if os.path.realpath(place) == os.path.realpath(self.data) else None
+
+    def _is_its_own(self, pid: int) -> bool:
+        """After a reboot the number may be another server's."""
+        try:
+            # A server works in its own data directory.
+            return os.path.realpath(os.readlink(f"/proc/{pid}/cwd")) == os.path.realpath(self.data)
+        except PermissionError:
+            # Root without every capability may not see that.
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as stream:
+                is_server = "postgres" in stream.read()
+            with open("/proc/stat", encoding="ascii") as stream:
+                booted = next(float(line.split()[1]) for line in stream if line.startswith("btime"))
+            written = os.stat(os.path.join(self.data, "postmaster.pid"))
+            same_user = os.stat(f"/proc/{pid}").st_uid == written.st_uid
+            return is_server and same_user and written.st_mtime > booted
 
     def control(self) -> dict[str, str]:
         """What pg_controldata says; empty without a data directory."""

@@ -24,7 +24,7 @@ from ansible_collections.day2.ops.plugins.plugin_utils.lint.contradictions impor
 from ansible_collections.day2.ops.plugins.plugin_utils.notify.channels import parse as parse_channels
 from ansible_collections.day2.ops.plugins.plugin_utils.report import acknowledge
 
-_CADENCES = ("daily", "weekly", "monthly", "quarterly", "backup")
+_CADENCES = ("daily", "weekly", "monthly", "quarterly", "backup", "drill", "recovery")
 _KINDS = ("checks", "views", "steps")
 _LISTS = re.compile(rf"day2_(?:{'|'.join(_CADENCES)})_(?:{'|'.join(_KINDS)})(?:_.+)?")
 _LIKE = re.compile(r"day2_\w*(?:check|view|step|dail|week|month|quarter)\w*")
