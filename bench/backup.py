@@ -4,7 +4,8 @@
 
 """A backup of 1.5 GB: the module against the manual's script, and against bare pg_dump and zstd with a digest.
 
-All of it runs in one lab host, one after the other; what the module needs beside (Ansible, SSH) is part of its time.
+All of it runs in one lab host, one after the other. Then the same into an S3 (moto, on this machine), and the memory of
+the module's own process for a small database and for this one.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from __future__ import annotations
 import json
 import statistics
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
+
+import boto3
 
 from bench.measure import Figure
 
@@ -57,9 +61,59 @@ def run() -> list[Figure]:
             lab_host.sql("VACUUM ANALYZE", "big")
             lab_host.run("runuser", "-u", "postgres", "--", "mkdir", "-p", PLACE)
             size = int(lab_host.sql("SELECT pg_database_size('big')", "postgres"))
-            return _measure(lab_host, size)
+            return _measure(lab_host, size) + _s3(lab_host, lab.s3()) + _memory(lab_host)
     finally:
         lab.down()
+
+
+def _backup(lab_host: Any, **arguments: Any) -> Any:
+    call = {"databases": ["big"], "repository": f"{PLACE}/sets", "count_rows": False, "keep": {"last": 1}, **arguments}
+    outcome = lab_host.task("day2.ops.pg_backup", call, become_user="postgres")
+    if not outcome.get("made"):
+        raise RuntimeError(json.dumps(outcome))
+    return outcome
+
+
+def _s3(lab_host: Any, endpoint: str) -> list[Figure]:
+    """moto keeps objects in the memory of one Python process on the same two processors: a slow S3."""
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+    boto3.client("s3", endpoint_url=endpoint, **keys).create_bucket(Bucket="bench")
+    there = {"repository": "s3://bench/sets", "s3_endpoint_url": endpoint, "s3_access_key": "testing",
+             "s3_secret_key": "testing"}  # fmt: skip
+    local = statistics.median(_backup(lab_host, verify="none")["seconds"] for _time in range(2))
+    remote = statistics.median(_backup(lab_host, verify="none", **there)["seconds"] for _time in range(2))
+    return [Figure("to S3 against the local time", remote / local, 1.2, f"{remote:.1f} s / {local:.1f} s")]
+
+
+def _memory(lab_host: Any) -> list[Figure]:
+    lab_host.sql("CREATE DATABASE small", "postgres")
+    lab_host.run("runuser", "-u", "postgres", "--", "pgbench", "-iq", "-s", "7", "small")
+    small, large = (_most_memory(lab_host, name) for name in ("small", "big"))
+    return [
+        Figure("memory of the module's process", large, 200, f"{small:.0f} MB for 0.1 GB", unit="MB"),
+        Figure("the same against a small database's", large / small, 1.2, f"{large:.0f} MB / {small:.0f} MB"),
+    ]
+
+
+def _most_memory(lab_host: Any, database: str) -> float:
+    """Of the Python process that works, in MB, sampled while it does."""
+    done, seen = threading.Event(), [0.0]
+
+    def sample() -> None:
+        while not done.wait(0.1):
+            for line in lab_host.run("ps", "-u", "postgres", "-o", "rss=,comm=").split("\n"):
+                rss, _space, name = line.strip().partition(" ")
+                if name.strip().startswith("python"):
+                    seen[0] = max(seen[0], int(rss) / 1024)
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        _backup(lab_host, databases=[database], repository=f"{PLACE}/sets-{database}")
+    finally:
+        done.set()
+        thread.join()
+    return seen[0]
 
 
 def _measure(lab_host: Any, size: int) -> list[Figure]:
@@ -68,10 +122,7 @@ def _measure(lab_host: Any, size: int) -> list[Figure]:
     ours, bare, verify, sizes = [], [], [], []
     for _time in range(2):
         bare.append(_in_host(lab_host, BARE)[0])
-        call = {"databases": ["big"], "repository": f"{PLACE}/sets", "count_rows": False, "keep": {"last": 1}}
-        outcome = lab_host.task("day2.ops.pg_backup", call, become_user="postgres")
-        if not outcome.get("made"):
-            raise RuntimeError(json.dumps(outcome))
+        outcome = _backup(lab_host)
         ours.append(outcome["seconds"])
         verify.append(outcome["verify_seconds"])
         sizes.append(outcome["set"]["size"])

@@ -225,3 +225,13 @@ def test_a_database_that_took_the_name_since_is_not_put_aside(shop: Shop) -> Non
     shop.host.sql(f"CREATE DATABASE {quoted(NASTY)}", "postgres")
     refused = shop.restore(state="reverted")
     assert refused["failed"] and "is not the database that took the place" in refused["msg"]
+
+
+def test_either_takes_a_place_or_makes_one(shop: Shop) -> None:
+    shop.backup(verify="none")
+    good = shop.fingerprint()
+    shop.host.sql(f"DROP DATABASE {quoted(NASTY)} WITH (FORCE)", "postgres")
+    made = shop.restore(mode="either")
+    assert made["changed"] and made["old"] is None and shop.fingerprint() == good, made
+    replaced = shop.restore(mode="either")
+    assert replaced["old"] in shop.databases() and shop.fingerprint() == good
