@@ -9,6 +9,8 @@ bin := $(CURDIR)/.venv/bin
 export PATH := $(bin):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 SCENARIO ?=
+# The demo has a window whenever somebody looks.
+any_time := {"day2_windows": [{"name": "any-time", "rrule": "FREQ=DAILY", "start": "00:00", "duration": "24h"}]}
 
 .PHONY: help
 help: ## Show this list
@@ -24,8 +26,10 @@ demo-up: ## Bring up the demo's hosts
 	@$(lab) up demo --host options-engine-1=options_engine --host analytics-1=snowflake_analytics
 
 .PHONY: demo
-demo: demo-up ## A backup, a restore drill and the daily checklist on two real hosts with a history
+demo: demo-up ## A backup, a restore drill, the daily checklist and a maintenance on real hosts with a history
 	@ansible-playbook day2.ops.backup day2.ops.restore_drill day2.ops.daily -i inventories/lab -e day2_fail_on=never
+	@ansible-playbook day2.ops.maintenance_setup day2.ops.maintenance -i inventories/lab -e day2_fail_on=never \
+	  -e day2_hosts=options_engine -e '$(any_time)'
 
 .PHONY: demo-down
 demo-down: setup ## Remove the demo

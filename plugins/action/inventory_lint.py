@@ -11,13 +11,14 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.day2.ops.plugins.plugin_utils.lint.inventory import look
+from ansible_collections.day2.ops.plugins.plugin_utils.lint.inventory import CADENCES, STEPS, look
+from ansible_collections.day2.ops.plugins.plugin_utils.roles import role_problems
 
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "cadences": {
         "type": "list",
         "elements": "str",
-        "default": ["daily", "weekly", "monthly", "quarterly", "backup", "drill", "recovery"],
+        "default": ["daily", "weekly", "monthly", "quarterly", "backup", "drill", "recovery", "maintenance"],
     },
 }
 
@@ -40,15 +41,24 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             self._value("day2_acknowledged", variables),
             self._value("notify_channels", variables),
             variables,
+            {each: self._joined(f"day2_{each}_steps", variables) for each in self._step_lists(cadences)},
+            lambda steps: role_problems(steps, self._loader),
         )
-        result.update(changed=False, checks=found.checks, views=found.views, problems=found.problems)
+        result.update(changed=False, checks=found.checks, views=found.views, steps=found.steps, problems=found.problems)
         if found.problems:
             count = "1 problem" if len(found.problems) == 1 else f"{len(found.problems)} problems"
             lines = "".join(f"\n- {problem}" for problem in found.problems)
             result.update(failed=True, msg=f"{count} in the checklists of this host:{lines}")
         else:
-            result["msg"] = f"{found.checks} checks and {found.views} views are well-formed and agree with each other"
+            counts = f"{found.checks} checks, {found.views} views and {found.steps} steps"
+            result["msg"] = f"{counts} are well-formed and agree with each other"
         return result
+
+    @staticmethod
+    def _step_lists(cadences: list[str]) -> list[str]:
+        """Emergencies are maintenance too."""
+        emergencies = [each for each in STEPS if each not in CADENCES]
+        return [*cadences, *(emergencies if "maintenance" in cadences else [])]
 
     def _joined(self, name: str, variables: dict[str, Any]) -> list[Any]:
         """Every `name` and `name_<anything>`, as the playbooks join them."""

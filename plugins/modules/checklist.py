@@ -50,6 +50,12 @@ options:
     description: How many checks run at the same time.
     type: int
     default: 8
+  wait:
+    description:
+      - How long to ask again, every second, while a result is V(critical) or V(unknown), such as V(2m) for a service
+        that was just started. The last answers are returned.
+    type: str
+    default: "0"
   secrets:
     description:
       - Filled by the action plugin of the same name, which moves secrets here out of O(checks). Not for playbooks.
@@ -128,6 +134,18 @@ summary:
   returned: success
   type: dict
   sample: {ok: 11, warning: 1, critical: 0, unknown: 0, skipped: 2}
+maintenance:
+  description:
+    - The leases of maintenance mode on this host, the one that ends last first. The report shows what checks of such
+      a host find as acknowledged.
+  returned: when there are any
+  type: list
+  elements: dict
+  contains:
+    service: {description: What is in maintenance., type: str, sample: options_engine}
+    owner: {description: Whose lease it is., type: str, sample: maintenance}
+    reason: {description: Why., type: str, sample: Scheduled maintenance (monthly)}
+    until: {description: 'When it ends, in UTC.', type: str, sample: '2026-02-01T04:00:00Z'}
 duration:
   description: Seconds that the checks took on the host.
   returned: success
@@ -155,11 +173,20 @@ results:
 """
 
 import json
+import os
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.probes.runner import in_one_sentence, run_checklist
+from ansible_collections.day2.ops.plugins.module_utils.probes.runner import (
+    in_one_sentence,
+    run_checklist,
+    run_until_well,
+)
+
+# module_utils/maintenance/store.py has it too; most calls do not load that.
+_LEASES = "/var/lib/day2/maintenance"
 
 
 def main() -> None:
@@ -169,31 +196,52 @@ def main() -> None:
             "timeout": {"type": "str", "default": "10"},
             "deadline": {"type": "str", "default": "60"},
             "workers": {"type": "int", "default": 8},
+            "wait": {"type": "str", "default": "0"},
             "secrets": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,
     )
     params = module.params
     limits = {}
-    for name in ("timeout", "deadline", "workers"):
+    for name in ("timeout", "deadline", "workers", "wait"):
         try:
             limits[name] = parse_duration(params[name])
         except QuantityError as exc:
             module.fail_json(msg=f"'{name}': {exc}")
-        if limits[name] <= 0:
+        if limits[name] < 0 or (limits[name] == 0 and name != "wait"):
             module.fail_json(msg=f"'{name}' is {params[name]}; it must be more than 0")
     secrets = {int(place): fields for place, fields in json.loads(params["secrets"] or "{}").items()}
     try:
-        outcome = run_checklist(
-            params["checks"],
-            timeout=limits["timeout"],
-            deadline=limits["deadline"],
-            workers=params["workers"],
-            secrets=secrets,
+        outcome = run_until_well(
+            lambda: run_checklist(
+                params["checks"],
+                timeout=limits["timeout"],
+                deadline=limits["deadline"],
+                workers=params["workers"],
+                secrets=secrets,
+            ),
+            limits["wait"],
         )
     except Day2Error as exc:
         module.fail_json(msg=str(exc))
-    module.exit_json(changed=False, msg=in_one_sentence(outcome), **outcome)
+    leases = _leases()
+    module.exit_json(
+        changed=False, msg=in_one_sentence(outcome), **outcome, **({"maintenance": leases} if leases else {})
+    )
+
+
+def _leases() -> list[dict[str, Any]]:
+    """Who has this host in maintenance. A state that nobody can read is no excuse for anything."""
+    if not os.path.isdir(_LEASES):
+        return []
+    # Most hosts are not in maintenance, and need not compile what knows about it.
+    from ansible_collections.day2.ops.plugins.module_utils.maintenance import mode
+    from ansible_collections.day2.ops.plugins.module_utils.maintenance.store import Store
+
+    try:
+        return mode.knowing(Store(_LEASES))
+    except (Day2Error, OSError):
+        return []
 
 
 if __name__ == "__main__":

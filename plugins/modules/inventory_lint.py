@@ -12,16 +12,20 @@ version_added: 0.2.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - Reads the variables of a host that its checklists would use, without asking the host, and fails with all that is
-    wrong with them - malformed checks, views and acknowledgements of checks that are not there, malformed channels of
-    notifications, variables whose names look like those of a checklist and are none, one id for two questions.
+    wrong with them - malformed checks, views, steps (whose roles have to be there) and acknowledgements of checks that
+    are not there, malformed channels of notifications, variables whose names look like those of a checklist and are
+    none, one id for two questions.
   - Names checks that ask the same and contradict each other - one value that is a warning in one of them and critical
     in the other.
 options:
   cadences:
-    description: The cadences whose checks (C(day2_<cadence>_checks)) and views (C(day2_<cadence>_views)) are looked at.
+    description:
+      - The cadences whose checks (C(day2_<cadence>_checks)), views (C(day2_<cadence>_views)) and steps
+        (C(day2_<cadence>_steps)) are looked at.
+      - With V(maintenance) the steps of emergencies (C(day2_emergency_<type>_steps)) are looked at too.
     type: list
     elements: str
-    default: [daily, weekly, monthly, quarterly, backup, drill, recovery]
+    default: [daily, weekly, monthly, quarterly, backup, drill, recovery, maintenance]
 attributes:
   check_mode:
     description: Only looks, in check mode and otherwise.
@@ -60,6 +64,11 @@ views:
   returned: always
   type: int
   sample: 3
+steps:
+  description: How many steps were looked at.
+  returned: always
+  type: int
+  sample: 4
 problems:
   description: All that is wrong, a sentence each.
   returned: always

@@ -63,6 +63,12 @@ options:
       probe:
         description: An address that has to answer 503 then; with another answer everything goes back.
         type: str
+      ready:
+        description:
+          - An address, as the host sees it, that has to answer 200 before users are let in again, such as the health
+            endpoint of an application that answers some time after its unit was started.
+          - It is waited for at most 30 seconds. Then users are let in all the same, and the module fails.
+        type: str
   units:
     description:
       - Names of units in the order in which they are stopped. They start in the other one, those that ran.

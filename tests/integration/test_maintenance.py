@@ -6,114 +6,27 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-SERVICE = "options-engine"
-UNIT = f"{SERVICE}.service"
-ROOT = "/var/lib/day2/maintenance"
-SITE = "/etc/nginx/sites-enabled/options-engine"
-ALERTMANAGER = "http://127.0.0.1:9093"
-OFFICE = "127.0.0.9"
-
-
-class Host:
-    """The host, the module, and what is to be seen from outside of it."""
-
-    def __init__(self, host: Any) -> None:
-        self.host = host
-
-    def mode(self, check_mode: bool = False, **arguments: Any) -> Any:
-        call = {
-            "service": SERVICE, "owner": "window", "reason": "testing", "duration": "10m", "units": [SERVICE],
-            "alerts": {"alertmanager": ALERTMANAGER, "matchers": [{"name": "service", "value": SERVICE}]}, **arguments,
-        }  # fmt: skip
-        return self.host.task("day2.ops.maintenance_mode", call, become_user="root", check_mode=check_mode)
-
-    def get(
-        self, path: str = "/metrics", source: str = "127.0.0.1", method: str = "GET"
-    ) -> tuple[int, dict[str, str], str]:
-        """By Python in the host: status, headers in lower case, body."""
-        script = (
-            "import http.client,json,ssl,sys\n"
-            "c=http.client.HTTPSConnection('127.0.0.1',443,context=ssl._create_unverified_context(),"
-            "source_address=(sys.argv[2],0))\n"
-            "c.request(sys.argv[3],sys.argv[1]); r=c.getresponse()\n"
-            "print(json.dumps([r.status,{k.lower():v for k,v in r.getheaders()},r.read().decode('utf-8','replace')]))"
-        )
-        status, headers, body = json.loads(self.host.run("python3", "-c", script, path, source, method))
-        return status, headers, body
-
-    def unit(self, name: str = UNIT) -> str:
-        return str(self.host.run("systemctl", "is-active", name, check=False))
-
-    def silences(self) -> list[dict[str, Any]]:
-        script = (
-            f"import urllib.request;print(urllib.request.urlopen('{ALERTMANAGER}/api/v2/silences').read().decode())"
-        )
-        found = json.loads(self.host.run("python3", "-c", script))
-        return [each for each in found if each["status"]["state"] == "active"]
-
-    def state(self) -> Any:
-        text = self.host.run("sh", "-c", f"cat {ROOT}/{SERVICE}/state.json 2>/dev/null || true")
-        return json.loads(text) if text else None
-
-    def in_service(self) -> bool:
-        left = self.host.run("sh", "-c", f"ls {ROOT}/{SERVICE} /etc/systemd/system/{UNIT}.d 2>/dev/null || true")
-        files = [name for name in left.split("\n") if name and not name.endswith(":")]
-        return self.get()[0] == 200 and self.unit() == "active" and not self.silences() and not files
-
-    def until(self, wanted: Callable[[], bool], limit: float = 40.0) -> None:
-        end = time.monotonic() + limit
-        while not wanted():
-            assert time.monotonic() < end, (self.state(), self.unit(), self.get()[0])
-            time.sleep(0.5)
+from maintained_host import ALERTMANAGER, NGINX, OFFICE, ROOT, SERVICE, UNIT, Host, prepare, role_on
 
 
 @pytest.fixture(scope="module")
 def prepared(lab_host: Any) -> Iterator[Host]:
-    play = {
-        "day2.ops.runtime": {},
-        "day2.ops.maintenance": {
-            "maintenance_service": SERVICE, "maintenance_sites": [SITE], "maintenance_allow": [f"{OFFICE}/32"],
-            "maintenance_retry_after": 120,
-        },
-    }  # fmt: skip
-    for role, variables in play.items():
-        done = role_on(lab_host, role, variables)
-        assert done.returncode == 0, done.stdout + done.stderr
-    lab_host.run("systemctl", "start", "prometheus-alertmanager")
-    host = Host(lab_host)
-    host.until(lambda: lab_host.run("python3", "-c", f"import urllib.request;urllib.request.urlopen('{ALERTMANAGER}')",
-                                    check=False) == "" and bool(host.get()))  # fmt: skip
-    yield host
+    yield prepare(lab_host)
     lab_host.run("systemctl", "stop", "--no-block", "prometheus-alertmanager")
-
-
-def role_on(lab_host: Any, role: str, variables: dict[str, Any], *options: str) -> Any:
-    path = lab_host.workdir / "role.json"
-    path.write_text(json.dumps([{"hosts": lab_host.name, "gather_facts": False, "become": True,
-                                 "roles": [{"role": role, "vars": variables}]}]))  # fmt: skip
-    return lab_host.playbook(str(path), *options)
 
 
 @pytest.fixture
 def host(prepared: Host) -> Iterator[Host]:
     yield prepared
-    prepared.host.run("day2ctl", "maintenance", "disable", SERVICE, "--force", check=False)
-    prepared.host.run("systemctl", "reset-failed")
-    prepared.host.run("systemctl", "start", SERVICE)
-    prepared.until(prepared.in_service)
+    prepared.end()
 
 
 def test_roles_change_nothing_the_second_time(host: Host) -> None:
-    variables = {"maintenance_service": SERVICE, "maintenance_sites": [SITE], "maintenance_allow": [f"{OFFICE}/32"],
-                 "maintenance_retry_after": 120}  # fmt: skip
-    for role, about in (("day2.ops.runtime", {}), ("day2.ops.maintenance", variables)):
+    for role, about in (("day2.ops.runtime", {}), ("day2.ops.maintenance", NGINX)):
         again = role_on(host.host, role, about)
         assert "changed=0" in again.stdout and again.returncode == 0, again.stdout
 
@@ -147,7 +60,8 @@ def test_it_ends_by_itself(host: Host) -> None:
     host.mode(duration="8s")
     assert host.get()[0] == 503
     host.until(host.in_service)
-    assert host.host.run("systemctl", "is-enabled", "day2-maintenance.timer", check=False) == "disabled"
+    timer = ("systemctl", "is-enabled", "day2-maintenance.timer")
+    host.until(lambda: host.host.run(*timer, check=False) == "disabled")
 
 
 def test_two_owners(host: Host) -> None:

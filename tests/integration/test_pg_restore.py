@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ansible_collections.day2.ops.plugins.module_utils.restore.names import BEGUN
 from restored_shop import REPOSITORY, Shop, restored_shop
 from shop import NASTY, quoted
 
@@ -95,6 +96,16 @@ def test_a_wrong_answer_replaces_nothing(shop: Shop) -> None:
         assert shop.host.sql("SELECT count(*) FROM empty", NASTY) == "1" and shop.databases() == names
 
 
+def test_a_plan_says_whether_the_set_is_whole(shop: Shop) -> None:
+    made = shop.backup(split_above="1kB")
+    plan = shop.restore(mode="replace", check_mode=True)
+    assert "have the digests that were written" in plan["steps"][0], plan
+    path = f"{REPOSITORY}/postgresql/{made['set']['id']}/db001/data0001.dump.zst"
+    shop.host.run("sh", "-c", f"printf 'X' | dd of={path} bs=1 seek=30 conv=notrunc status=none")
+    plan = shop.restore(mode="replace", check_mode=True)
+    assert plan["failed"] and "nothing was touched" in plan["msg"] and "data0001.dump.zst" in plan["msg"], plan
+
+
 def test_damage_is_found_before_the_swap(shop: Shop) -> None:
     made = shop.backup(split_above="1kB")
     folder = f"{REPOSITORY}/postgresql/{made['set']['id']}"
@@ -164,15 +175,31 @@ def test_sessions_that_come_back_do_not_stop_the_swap(shop: Shop) -> None:
 def test_an_interrupted_restore_is_cleared(shop: Shop) -> None:
     shop.backup()
     good = shop.fingerprint()
-    shop.host.sql(f"CREATE DATABASE {quoted(NASTY + '_restoring')}", "postgres")
+    beside = quoted(NASTY + "_restoring")
+    # As a run leaves it that is killed before its comment.
+    shop.host.sql(f"CREATE DATABASE {beside} CONNECTION LIMIT {BEGUN}", "postgres")
     done = shop.restore(mode="replace")
     assert done["changed"] and done["cleared"] == [NASTY + "_restoring"], done
     assert shop.fingerprint() == good
-    shop.host.sql(f"CREATE DATABASE {quoted(NASTY + '_restoring')}", "postgres")
-    shop.host.sql("CREATE TABLE mine (a int)", NASTY + "_restoring")
+
+
+@pytest.mark.parametrize(
+    ("limit", "statement"),
+    [
+        (-1, "SELECT 1"),
+        (BEGUN, "CREATE TABLE mine (a int)"),
+        (BEGUN, f"ALTER DATABASE {quoted(NASTY + '_restoring')} SET work_mem TO '5MB'"),
+    ],
+)
+def test_a_database_in_the_way_that_is_somebodys(shop: Shop, limit: int, statement: str) -> None:
+    shop.backup(verify="none")
+    beside = quoted(NASTY + "_restoring")
+    shop.host.sql(f"CREATE DATABASE {beside} CONNECTION LIMIT {limit}", "postgres")
+    shop.host.sql(statement, NASTY + "_restoring")
+    theirs = shop.host.sql("SELECT oid FROM pg_database WHERE datname ~ '_restoring$'", "postgres")
     refused = shop.restore(mode="replace")
-    assert refused["failed"] and "already exists" in refused["msg"]
-    assert shop.host.sql("SELECT count(*) FROM mine", NASTY + "_restoring") == "0"
+    assert refused["failed"], refused
+    assert shop.host.sql("SELECT oid FROM pg_database WHERE datname ~ '_restoring$'", "postgres") == theirs
 
 
 def test_old_ones_go_after_their_time(shop: Shop) -> None:

@@ -76,6 +76,8 @@ def test_a_wrong_key_replaces_nothing(shop: Shop) -> None:
     refused_as_before(shop, shop.restore(mode="replace", identity="/tmp/wrong"), "age failed", "nothing was replaced")
     refused_as_before(shop, shop.restore(mode="replace"), "encrypted and no identity is given")
     refused_as_before(shop, shop.restore(mode="replace", identity="/tmp/none"), "/tmp/none cannot be read")
+    plan = shop.restore(mode="replace", identity="/tmp/wrong", check_mode=True)
+    refused_as_before(shop, plan, "age failed", "nothing was touched")
     assert shop.restore(mode="replace", identity="/tmp/right")["changed"]
 
 
@@ -129,6 +131,9 @@ def test_another_restore_is_refused_and_rights_given_meanwhile_stay(shop: Shop) 
         assert second["failed"] and "another restore of" in second["msg"] and "server process" in second["msg"]
         revert = shop.restore(state="reverted")
         assert revert["failed"] and "another restore of" in revert["msg"]
+        # Advisory locks are of one database: whoever logs in elsewhere sees it all the same.
+        elsewhere = shop.restore(mode="replace", maintenance_database="options_engine")
+        assert elsewhere["failed"] and "another restore of" in elsewhere["msg"], elsewhere
         shop.host.sql(f"CREATE ROLE reader; GRANT CREATE ON DATABASE {quoted(NASTY)} TO reader", "postgres")
     assert first["changed"], first
     assert shop.host.sql("SELECT has_database_privilege('reader', current_database(), 'CREATE')", NASTY) == "t"
@@ -203,6 +208,26 @@ def test_a_revert_without_a_live_database(shop: Shop) -> None:
     back = shop.restore(state="reverted")
     assert back["changed"] and back["old"] is None, back
     assert shop.host.sql("SELECT sum(a) FROM empty", NASTY) == "77" and shop.set_aside() == set()
+
+
+def test_a_revert_without_a_live_database_goes_back_once(shop: Shop) -> None:
+    shop.backup(verify="none")
+    first = shop.restore(mode="replace")["old"]
+    shop.host.sql("INSERT INTO empty VALUES (77)", NASTY)
+    shop.restore(mode="replace")
+    shop.host.sql(f"DROP DATABASE {quoted(NASTY)} WITH (FORCE)", "postgres")
+    assert shop.restore(state="reverted")["changed"]
+    for force in (False, True):
+        again = shop.restore(state="reverted", force=force)
+        assert not again["changed"] and "what it was before already" in again["msg"], again
+        assert shop.host.sql("SELECT sum(a) FROM empty", NASTY) == "77" and first in shop.databases()
+    # A restore since is one that can be undone, and again once.
+    shop.restore(mode="replace")
+    undone = shop.restore(state="reverted")
+    assert undone["changed"] and shop.host.sql("SELECT sum(a) FROM empty", NASTY) == "77"
+    shop.host.sql(f"DROP DATABASE {quoted(undone['old'])} WITH (FORCE)", "postgres")
+    again = shop.restore(state="reverted")
+    assert not again["changed"] and first in shop.databases(), again
 
 
 def test_what_was_renamed_by_hand_is_never_dropped(shop: Shop) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from restored_shop import Shop, restored_shop
+from restored_shop import REPOSITORY, Shop, restored_shop
 from shop import NASTY, quoted
 
 STANDBY = "/var/lib/postgresql/day2-standby"
@@ -129,6 +129,38 @@ def test_what_this_server_lacks(shop: Shop) -> None:
     refused(shop, "extensions are not installed on this server: nosuch", mode="replace")
 
 
+def test_archives_of_a_later_pg_dump(shop: Shop) -> None:
+    shop.backup()
+    shop.rewrite_manifest(lambda fields: fields["tools"].update(pg_dump="99.1"))
+    refused(shop, "nothing was touched", "pg_dump 99.1", "pg_restore 15.", mode="replace")
+
+
+def test_a_repository_that_is_not_there(shop: Shop) -> None:
+    refused(shop, "the repository /nonexistent does not exist", repository="/nonexistent")
+    shop.backup(verify="none")
+    refused(shop, REPOSITORY, "has no set of series other", "it has sets of postgresql", series="other")
+
+
+def test_limits_that_a_site_sets_for_its_users(shop: Shop) -> None:
+    """Neither the snapshot that waits for its dump, nor a query that takes its time, is ended by them."""
+    limits = ("idle_in_transaction_session_timeout", "idle_session_timeout", "statement_timeout", "lock_timeout")
+    real = "/usr/lib/postgresql/15/bin"
+    shim = f'case "$*" in *--snapshot*) sleep 2;; esac\nexec {real}/$(basename "$0") "$@"\n'
+    shop.host.run("mkdir", "-p", "/tmp/slow")
+    for name in ("pg_dump", "pg_dumpall", "pg_restore"):
+        script = f"cat > /tmp/slow/{name}; chmod 755 /tmp/slow/{name}"
+        shop.host.run("sh", "-c", script, text=f"#!/bin/sh\n{shim}")
+    for name in limits:
+        shop.host.sql(f"ALTER ROLE postgres SET {name} TO '1s'", "postgres")
+        shop.host.sql(f"ALTER DATABASE {quoted(NASTY)} SET {name} TO '1s'", "postgres")
+    try:
+        shop.backup(bin_dir="/tmp/slow")
+        patient = {"query": "SELECT pg_sleep(1.5)::text", "result": "", "title": "slow"}
+        assert shop.restore(mode="replace", expect=[patient])["changed"]
+    finally:
+        shop.host.sql("ALTER ROLE postgres RESET ALL", "postgres")
+
+
 def test_a_set_of_a_later_server(shop: Shop) -> None:
     shop.backup()
     shop.rewrite_manifest(lambda fields: fields["server"].update(version_num=990000))
@@ -171,8 +203,14 @@ def test_everything_a_database_is_besides_its_contents(shop: Shop) -> None:
         done = shop.restore(mode="replace")
         assert done["changed"], done
         assert shop.properties() == before
-        # From what the set says, without a database to look at.
-        assert shop.restore(target="copy")["changed"]
+        # From what the set says, without a database to look at. It was made where text was sorted otherwise.
+        version = shop.host.sql("SELECT datcollversion FROM pg_database WHERE datname = current_database()", NASTY)
+        kept: list[Any] = []
+        shop.rewrite_manifest(lambda fields: kept.append(fields["databases"][0].copy()))
+        assert (kept[0]["collation_version"], kept[0]["icu_rules"]) == (version, None) and version
+        shop.rewrite_manifest(lambda fields: fields["databases"][0].update(collation_version="0.1"))
+        done = shop.restore(target="copy")
+        assert done["changed"] and [each for each in done["warnings"] if "and by 0.1 before" in each], done
         assert shop.properties("copy") == before
         shop.host.sql(f'CREATE DATABASE "copy two" TEMPLATE {name}', "postgres")
     finally:

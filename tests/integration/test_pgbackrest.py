@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pitr_cluster import DATA, SCRATCH, Pitr
+from lab.waiting import wait_for
+from pitr_cluster import CONFIG, DATA, PLACE, SCRATCH, UNIT, Pitr
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +54,11 @@ def test_a_backup_that_is_young_enough_is_not_made_again(pitr: Pitr) -> None:
 
 def test_a_full_one_that_is_due_is_not_made_up_for(pitr: Pitr) -> None:
     pitr.backup(type="full", verify="none")
-    pitr.shell("sleep 4")
     pitr.backup(type="incremental", verify="none")
-    assert pitr.backup(check_mode=True, type="full", max_age="3s")["made"]
+    full, increment = (each["timestamp"]["stop"] for each in pitr.listed())
+    # An age between those of the two.
+    wait_for(time.time, lambda now: now > full + 1, 30, "the next second")
+    assert increment >= full and pitr.backup(check_mode=True, type="full", max_age="1s")["made"]
     assert not pitr.backup(check_mode=True, type="auto", max_age="1h")["made"]
 
 
@@ -140,14 +144,15 @@ def test_in_place_with_the_old_files_kept(pitr: Pitr) -> None:
     assert refused["failed"] and "is running" in refused["msg"]
     planned = pitr.restore({"time": moment}, check_mode=True, force=True)
     assert planned["changed"] and planned["plan"]["reachable"] and pitr.words() == ["end"]
+    before = int(pitr.sql("SELECT timeline_id FROM pg_control_checkpoint()"))
     outcome = pitr.restore({"time": moment}, force=True)
-    assert outcome["changed"] and pitr.words() == ["good"], outcome
-    assert pitr.shell(f"cat {outcome['kept']}/PG_VERSION") == "15" and outcome["recovered"]["timeline"] == 2
+    assert outcome["changed"] and pitr.words() == ["good"] and outcome["unarchived"] is None, outcome
+    assert pitr.shell(f"cat {outcome['kept']}/PG_VERSION") == "15" and outcome["recovered"]["timeline"] == before + 1
     # The new timeline is archived, backed up and recovered like the first.
     pitr.backup(verify="none")
     later = pitr.mark("later")
     pitr.archive()
-    assert pitr.info()["reach"]["timeline"] == 2 and pitr.info()["reach"]["gaps"] == []
+    assert pitr.info()["reach"]["timeline"] == before + 1 and pitr.info()["reach"]["gaps"] == []
     assert pitr.scratch({"time": later})["changed"] and pitr.in_scratch() == ["good", "later"]
     assert pitr.scratch({"time": moment})["changed"] and pitr.in_scratch() == ["good"]
     assert pitr.restore({"time": moment}, check_mode=True, force=True)["plan"]["expected_seconds"] > 0
@@ -178,16 +183,54 @@ def test_wal_that_is_in_no_archive_is_not_lost(pitr: Pitr) -> None:
     pitr.backup(verify="none")
     moment = pitr.mark("good")
     pitr.archive()
-    pitr.sql("ALTER SYSTEM SET archive_command = 'false'")
-    pitr.sql("SELECT pg_reload_conf()")
-    try:
-        pitr.mark("only here")
-        outcome = pitr.restore({"time": moment}, force=True, keep_data=False)
-        assert outcome["failed"] and "had not reached the archive" in outcome["msg"], outcome
+    newest = pitr.segments()[-1][:24]
+    with pitr.archiving_broken():
+        told = pitr.mark("only here")
+        refused = pitr.restore({"time": moment}, force=True, keep_data=False)
+        assert refused["failed"] and "are in no archive" in refused["msg"] and "would be lost" in refused["msg"], (
+            refused
+        )
         assert pitr.sql("SELECT count(*) FROM moments WHERE word = 'only here'") == "1"
+        planned = pitr.restore({"time": moment}, force=True, check_mode=True)
+        outcome = pitr.restore({"time": moment}, force=True)
+    assert planned["plan"]["unarchived"]["commits"] >= 1 and "are in no archive" in planned["msg"], planned
+    lost = outcome["unarchived"]
+    assert lost["commits"] >= 1 and lost["last_archived"] == newest and lost["last_commit"] >= lost["first_commit"]
+    assert lost["first_commit"] < told.replace(" ", "T"), (lost, told)
+    assert lost["directory"] == f"{outcome['kept']}/pg_wal" and lost["directory"] in str(outcome["warnings"]), outcome
+    assert set(lost["segments"]) <= set(pitr.shell(f"ls {lost['directory']}").split()) and pitr.words() == ["good"]
+    # Nothing is told where everything got there.
+    pitr.archive()
+    later = pitr.mark("later")
+    pitr.archive()
+    whole = pitr.restore({"time": later}, force=True)
+    assert whole["changed"] and whole["unarchived"] is None, whole
+
+
+def test_a_copy_does_not_archive_among_the_originals_wal(pitr: Pitr) -> None:
+    """On another host the directory is empty; that it is the same configuration there is the trap."""
+    pitr.backup(verify="none")
+    moment = pitr.mark("good")
+    pitr.archive()
+    target = {"time": moment}
+    pitr.host.run("sh", "-euc", f"systemctl stop {UNIT}; mv {DATA} {PLACE}/original")
+    before = pitr.archived()
+    try:
+        # The second one refreshes the copy.
+        for again in ({}, {"force": True}):
+            copy = pitr.restore(target, **again)
+            assert copy.get("archives") is False and "archives nothing" in str(copy["warnings"]), copy
+            assert pitr.sql("SHOW archive_mode") == "off" and pitr.words() == ["good"]
+            pitr.mark("of the copy")
+            pitr.sql("SELECT pg_switch_wal()")
+            assert pitr.archived() == before
+        original = pitr.restore(target, force=True, archiving="preserve")
+        assert original.get("archives") is True and pitr.sql("SHOW archive_mode") == "on", original
+        pitr.archive()
+        assert len(pitr.archived()) > len(before)
     finally:
-        pitr.sql("ALTER SYSTEM RESET archive_command")
-        pitr.sql("SELECT pg_reload_conf()")
+        back = f"systemctl stop {UNIT}; rm -rf {DATA}; mv {PLACE}/original {DATA}; systemctl start {UNIT}"
+        pitr.host.run("sh", "-euc", back)
 
 
 def test_a_drill_recovers_the_end_of_the_archive(pitr: Pitr) -> None:
@@ -198,6 +241,11 @@ def test_a_drill_recovers_the_end_of_the_archive(pitr: Pitr) -> None:
         "database": "postgres", "newest_row": "SELECT max(at) FROM moments", "rto": "1h", "rpo": "1h",
         "expect": [{"query": "SELECT count(*) FROM moments", "result": "2"}],
     }  # fmt: skip
+    stanza = {"probe": "backup", "stanza": "pitr", "pgbackrest_config": CONFIG}
+    checks = [{"id": each, "metric": each, **stanza} for each in ("proven_age", "age", "count", "size")]
+    asked = pitr.host.checks(*checks)
+    assert asked["proven_age"]["status"] == "critical" and "ever proven" in asked["proven_age"]["message"], asked
+    assert asked["count"]["value"] == 1 and 0 <= asked["age"]["value"] < 600 and asked["size"]["value"] > 1 << 20
     done = pitr.call("restore_drill", "postgres", False, **call)
     (drilled,) = done["drills"]
     assert done["changed"] and drilled["proven"] and 0 <= drilled["rpo"] < 600, done
@@ -207,11 +255,52 @@ def test_a_drill_recovers_the_end_of_the_archive(pitr: Pitr) -> None:
     assert wrong["failed"] and "instead of '2'" in wrong["msg"]
     late = pitr.call("restore_drill", "postgres", False, **{**call, "rpo": "0.001s"})
     assert late["failed"] and "RPO" in late["msg"]
-    assert pitr.info()["backups"][0]["proven_at"]
+    assert pitr.info()["backups"][0]["proven_at"] and 0 <= pitr.host.checks(checks[0])["proven_age"]["value"] < 600
     named = pitr.call("restore_drill", "postgres", False, **{**call, "sets": 3})
     assert named["failed"] and "'sets': not with method physical" in named["msg"]
-    # A killed one leaves a directory with a lock that nobody holds, and perhaps a server.
-    pitr.shell("mkdir -m 700 /tmp/day2-pitr-drill-dead; : > /tmp/day2-pitr-drill-dead.lock")
     assert pitr.call("restore_drill", "postgres", False, **{**call, "source": pitr.mark("later")})["drills"]
     assert pitr.host.run("sh", "-c", "ls -d /tmp/day2-pitr-drill* 2>/dev/null | wc -l") == "0"
     assert pitr.host.run("sh", "-c", "ps -eo args | grep -c '[d]ay2-pitr-drill' || true") == "0"
+
+
+OUTWARD = """
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER home FOREIGN DATA WRAPPER postgres_fdw
+  OPTIONS (host '/var/run/postgresql', port '5499', dbname 'postgres');
+CREATE USER MAPPING FOR postgres SERVER home OPTIONS (user 'postgres');
+CREATE USER MAPPING FOR PUBLIC SERVER home;
+CREATE FOREIGN TABLE far (word text, at timestamptz) SERVER home OPTIONS (table_name 'moments');
+CREATE SUBSCRIPTION outward CONNECTION 'dbname=postgres port=5499' PUBLICATION nothing WITH (connect = false);
+CREATE FUNCTION heard() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''heard''; END';
+CREATE EVENT TRIGGER hears ON ddl_command_end EXECUTE FUNCTION heard();
+"""
+AWAY = """
+DROP EVENT TRIGGER hears;
+ALTER SUBSCRIPTION outward SET (slot_name = NONE);
+DROP SUBSCRIPTION outward;
+DROP FUNCTION heard();
+DROP EXTENSION postgres_fdw CASCADE;
+"""
+
+
+def test_a_drill_reaches_nothing_outside(pitr: Pitr) -> None:
+    pitr.sql(OUTWARD)
+    try:
+        pitr.mark("first")
+        pitr.backup(verify="none")
+        pitr.archive()
+        assert pitr.sql("SELECT count(*) FROM far") == "2", "from the live cluster it goes out"
+        expect = [
+            {"query": "SELECT count(*) FROM pg_user_mappings", "result": "0"},
+            {"query": "SELECT concat(subenabled, subslotname) FROM pg_subscription", "result": "f"},
+            {"query": "SELECT evtenabled FROM pg_event_trigger", "result": "D"},
+            {"query": "SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ 'logical'", "result": "0"},
+        ]
+        done = pitr.call("restore_drill", "postgres", False, database="postgres", expect=expect)
+        assert done["changed"] and done["drills"][0]["proven"], done
+        asked = [{"query": "SELECT count(*) FROM far", "result": "2"}]
+        out = pitr.call("restore_drill", "postgres", False, database="postgres", expect=asked)
+        assert out["failed"] and "has no handler" in out["msg"], out
+        assert pitr.sql("SELECT count(*) FROM pg_user_mappings") == "2", "the live cluster was touched"
+    finally:
+        pitr.sql(AWAY)

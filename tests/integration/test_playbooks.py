@@ -185,7 +185,7 @@ def test_a_step_that_fails_is_in_the_report(site: Site) -> None:
     site.host("a", day2_daily_checks=[DISK])
     site.host("b", day2_daily_checks=[DISK], day2_daily_steps=steps, day2_steps=True)
     assert site.run() == 2, site.output
-    assert site.results("b")["steps"]["message"] == "Mend it: it is too broken" and "steps" not in site.results("a")
+    assert site.results("b")["mend"]["message"] == "Mend it: it is too broken" and "mend" not in site.results("a")
 
 
 def test_a_run_id_that_is_taken_is_refused_before_anything_runs(site: Site) -> None:

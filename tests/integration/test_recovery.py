@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chat import Chat
+from pytest_httpserver import HTTPServer
 
 REPOSITORY = "/var/backups/options_engine-sets"
 LIMIT = ("-l", "options-engine-1")
@@ -125,9 +127,15 @@ def test_an_unknown_run_is_refused_before_anything_stops(host: Any, tmp_path: Pa
     assert as_before(host)
 
 
-def test_a_configuration_alone(host: Any, tmp_path: Path) -> None:
-    done, rows = recover(host, tmp_path, recovery_scope="configuration", day2_confirm="options_engine")
+def test_a_configuration_alone(host: Any, tmp_path: Path, httpserver: HTTPServer) -> None:
+    chat = Chat(httpserver)
+    channel = {"name": "chat", "kind": "slack", "url": httpserver.url_for("/chat")}
+    settings = {"notify_channels": [channel], "notify_retries": 0, "notify_state_dir": str(tmp_path / "n")}
+    done, rows = recover(host, tmp_path, recovery_scope="configuration", day2_confirm="options_engine", **settings)
     assert done.returncode == 0, done.stdout + done.stderr
+    (told,) = [text for text in chat.got() if "was restored in 0 min" in text]
+    assert "restored /etc/options_engine from" in told and f"These units run again: {UNIT}" in told
+    assert "Application health" in told
     assert host.run("ls", "/etc/options_engine/later", check=False) == ""
     assert host.sql("SELECT to_regclass('later') IS NOT NULL") == "t"
     assert "restore-options_engine" not in rows

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chat import Chat
 from pytest_httpserver import HTTPServer
 from site_of_hosts import Site
-from werkzeug import Request, Response
 
 ANNOUNCE = "day2.ops.maintenance_announce"
 MONTHLY: dict[str, Any] = {
@@ -102,24 +102,6 @@ def test_a_malformed_window_is_refused_by_name(site: Site, change: dict[str, Any
 def test_a_wrong_question_is_refused(site: Site, options: dict[str, Any], said: str) -> None:
     status, answer = ask(site, [MONTHLY], **options)
     assert status != 0 and answer is None and said in site.output.replace("\\'", "'")
-
-
-class Chat:
-    """A webhook's receiver that remembers the texts it was sent."""
-
-    def __init__(self, server: HTTPServer) -> None:
-        self.server, self.status = server, 200
-        self.texts: list[str] = []
-        server.expect_request("/chat").respond_with_handler(self._take)
-
-    def _take(self, request: Request) -> Response:
-        if self.status == 200:
-            self.texts.append(json.dumps(request.get_json(), ensure_ascii=False))
-        return Response("", self.status)
-
-    def got(self) -> list[str]:
-        found, self.texts = sorted(self.texts), []
-        return found
 
 
 @pytest.fixture

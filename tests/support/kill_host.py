@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run kill_runs.py or kill_restores.py in a lab host, with the modules and their part of Ansible as they are here."""
+"""Run kill_runs.py and its like in a lab host, with the modules and their part of Ansible as they are here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from lab_host import ROOT, LabHost
 _PLACE = "/opt/day2-kills"
 
 
-def _packed() -> bytes:
+def packed_modules() -> bytes:
+    """An archive of the modules, what they need of Ansible, and these scripts."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
 
@@ -32,31 +33,35 @@ def _packed() -> bytes:
         add(Path(ansible.__file__).parent / "release.py", "ansible/release.py")
         for part in ("modules", "module_utils"):
             add(ROOT / "plugins" / part, f"ansible_collections/day2/ops/plugins/{part}")
-        for script in ("kill_runs.py", "kill_restores.py"):
+        for script in ("kill_runs.py", "kill_restores.py", "kill_maintenance.py", "kill_pitr.py"):
             add(Path(__file__).with_name(script), script)
     return packed.getvalue()
 
 
 def kill_backups(host: LabHost, seed: int, kills: int) -> dict[str, Any]:
     """What kill_runs found, with its seed; the host is as it was before."""
-    return _killed(host, "kill_runs.py", seed, kills)
+    return _killed(host, "postgres", "kill_runs.py", "runs", str(seed), str(kills))
 
 
 def kill_restores(host: LabHost, seed: int, kills: int) -> dict[str, Any]:
     """What kill_restores found, likewise."""
-    return _killed(host, "kill_restores.py", seed, kills)
+    return _killed(host, "postgres", "kill_restores.py", "runs", str(seed), str(kills))
 
 
-def _killed(host: LabHost, script: str, seed: int, kills: int) -> dict[str, Any]:
+def kill_maintenance(host: LabHost, *arguments: str) -> dict[str, Any]:
+    """What kill_maintenance found."""
+    return _killed(host, "root", "kill_maintenance.py", *arguments)
+
+
+def _killed(host: LabHost, user: str, script: str, *arguments: str) -> dict[str, Any]:
     enter = [str(host.lab.podman.wrapper), "exec", "-i", host.lab.container(host.name)]
     host.run("mkdir", "-p", _PLACE)
     try:
-        subprocess.run(
-            [*enter, "tar", "-x", "--no-same-owner", "-C", _PLACE], input=_packed(), capture_output=True, check=True
-        )
+        unpack = [*enter, "tar", "-x", "--no-same-owner", "-C", _PLACE]
+        subprocess.run(unpack, input=packed_modules(), capture_output=True, check=True)
         host.run("chmod", "-R", "a+rX", _PLACE)
         python = ["env", f"PYTHONPATH={_PLACE}", "PYTHONDONTWRITEBYTECODE=1", "python3"]
-        said = host.run("runuser", "-u", "postgres", "--", *python, f"{_PLACE}/{script}", "runs", str(seed), str(kills))
+        said = host.run("runuser", "-u", user, "--", *python, f"{_PLACE}/{script}", *arguments)
         found: dict[str, Any] = json.loads(said.split("\n")[-1])
         return found
     finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +77,7 @@ class LabHost:
                 **({"check_mode": True} if check_mode else {}),
                 **become,
             },
-            {
-                "ansible.builtin.copy": {"content": "{{ outcome | to_json }}", "dest": str(out), "mode": "0600"},
-                "delegate_to": "localhost",
-                "check_mode": False,
-                "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
-            },
+            {"keep": {"value": "{{ outcome }}", "file": str(out)}},
         ]
         play.write_text(json.dumps([{"hosts": self.name, "gather_facts": False, "tasks": tasks}]))
         done = self.playbook(str(play), *options)
@@ -99,5 +93,11 @@ class LabHost:
 
 
 def ansible(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    settings = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0", **environment}
+    settings = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_ACTION_PLUGINS": str(ROOT / "tests" / "support" / "action_plugins"),
+        **environment,
+    }
     return subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)

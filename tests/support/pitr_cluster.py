@@ -7,13 +7,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from kill_host import packed_modules
+from lab.waiting import wait_for
 
 DATA = "/var/lib/postgresql/15/pitr"
 PLACE = "/var/lib/postgresql/pitr-test"
 REPOSITORY, CONFIG, SCRATCH = f"{PLACE}/repo", f"{PLACE}/pgbackrest.conf", f"{PLACE}/scratch"
 SECRET = "f1ctional-cipher"
 PORT, UNIT = 5499, "postgresql@15-pitr"
+# Modules as they are here; run there without a controller, one takes a tenth of the time.
+MODULES = "/opt/day2-pitr"
 # Segments of 1 MiB: nothing here may take 16 MiB for granted.
 SETUP = f"""
 pg_createcluster 15 pitr -p {PORT} -- --wal-segsize=1 > /dev/null
@@ -41,7 +49,13 @@ archive_command = 'pgbackrest --config={CONFIG} --stanza=pitr archive-push %p'
 X
 systemctl start {UNIT}
 """
-CLEAR = f"systemctl stop {UNIT}; pg_dropcluster 15 pitr; rm -rf {PLACE} {DATA}.* /usr/local/bin/pgbackrest"
+# A cluster that a killed restore has left is none to pg_dropcluster.
+CLEAR = f"""
+systemctl stop {UNIT}
+pg_dropcluster 15 pitr
+rm -rf /etc/postgresql/15/pitr {DATA} {DATA}.* /var/lib/postgresql/15/.pitr.* {PLACE} {MODULES}
+rm -f /usr/local/bin/pgbackrest
+"""
 
 
 class Pitr:
@@ -53,13 +67,42 @@ class Pitr:
     def make(self) -> None:
         self.remove()
         self.host.run("sh", "-euc", SETUP)
+        self.host.run("mkdir", "-p", MODULES)
+        enter = [str(self.host.lab.podman.wrapper), "exec", "-i", self.host.lab.container(self.host.name)]
+        unpack = [*enter, "tar", "-x", "--no-same-owner", "-C", MODULES]
+        subprocess.run(unpack, input=packed_modules(), capture_output=True, check=True)
+        self.host.run("chmod", "-R", "a+rX", MODULES)
 
     def remove(self) -> None:
         self.host.run("sh", "-c", CLEAR, check=False)
 
+    def script(self, user: str, name: str, *argv: str, check: bool = True) -> str:
+        become = [] if user == "root" else ["runuser", "-u", user, "--"]
+        python = ["env", "-C", "/", f"PYTHONPATH={MODULES}", "PYTHONDONTWRITEBYTECODE=1", "python3"]
+        return str(self.host.run(*become, *python, f"{MODULES}/{name}", *argv, check=check))
+
     def call(self, name: str, user: str, check_mode: bool, **arguments: Any) -> Any:
-        call = {"method": "physical", "stanza": "pitr", "pgbackrest_config": CONFIG, **arguments}
-        return self.host.task(f"day2.ops.{name}", call, become_user=user, check_mode=check_mode)
+        """What the module answers."""
+        call = {**self.options(arguments), **({"_ansible_check_mode": True} if check_mode else {})}
+        said = self.script(user, "kill_runs.py", "module", name, json.dumps(call), check=False)
+        return json.loads(said.rsplit("\n", maxsplit=1)[-1])
+
+    def task(self, name: str, user: str, **arguments: Any) -> Any:
+        """The same as a task of Ansible's, whose output is in `host.said`."""
+        return self.host.task(f"day2.ops.{name}", self.options(arguments), become_user=user)
+
+    @staticmethod
+    def options(arguments: dict[str, Any]) -> dict[str, Any]:
+        return {"method": "physical", "stanza": "pitr", "pgbackrest_config": CONFIG, **arguments}
+
+    def killed_at(self, step: str, when: str, to: Any, **arguments: Any) -> None:
+        """A restore in place that is killed at a step of its journal: `at` it, not begun, or when it is `done`."""
+        call = self.options({"recover_to": to, "force": True, **arguments})
+        self.script("root", "kill_pitr.py", "note", step, when, json.dumps(call))
+
+    def killed_when(self, pattern: str, name: str, user: str, **arguments: Any) -> None:
+        """A module that is killed when there is such a file."""
+        self.script(user, "kill_pitr.py", "seen", pattern, name, json.dumps(self.options(arguments)))
 
     def backup(self, check_mode: bool = False, **arguments: Any) -> Any:
         return self.call("pg_backup", "postgres", check_mode, **arguments)
@@ -89,7 +132,7 @@ class Pitr:
     def mark(self, word: str) -> str:
         """Commit a row; a time between it and whatever comes next."""
         self.sql(f"INSERT INTO moments VALUES ('{word}', clock_timestamp())")
-        return self.sql("SELECT pg_sleep(0.05); SELECT clock_timestamp(); SELECT pg_sleep(0.05)").strip()
+        return self.sql("SELECT clock_timestamp()")
 
     def archive(self) -> None:
         """Everything so far is in the archive, with a commit behind it."""
@@ -102,8 +145,23 @@ class Pitr:
         backups: list[dict[str, Any]] = stanza["backup"]
         return backups
 
+    def archived(self) -> list[str]:
+        """Every file of WAL in the archive, of all timelines, and their histories."""
+        return self.shell(f"find {REPOSITORY}/archive/pitr/15-1 -type f | sort").split()
+
     def segments(self) -> list[str]:
         return self.shell(f"cd {REPOSITORY}/archive/pitr/15-1; ls */ | grep -E '^[0-9A-F]{{24}}-'").split()
+
+    @contextmanager
+    def archiving_broken(self) -> Iterator[None]:
+        self.sql("ALTER SYSTEM SET archive_command = 'false'")
+        self.sql("SELECT pg_reload_conf()")
+        wait_for(lambda: self.sql("SHOW archive_command"), lambda said: said == "false", 30, "archive_command")
+        try:
+            yield
+        finally:
+            self.sql("ALTER SYSTEM RESET archive_command")
+            self.sql("SELECT pg_reload_conf()")
 
     def shim(self, script: str) -> None:
         """A pgbackrest that comes first in the path and does this before it is itself."""

@@ -152,9 +152,9 @@ def format_quantity(number: float, unit: Unit) -> str:
     if unit.dimension == PERCENT:
         return f"{number:.1f} %" if number != int(number) else f"{int(number)} %"
     if unit.dimension == BYTES:
-        return _format_bytes(number * unit.factor)
+        return format_bytes(number * unit.factor)
     if unit.dimension == BYTE_RATE:
-        return _format_bytes(number * unit.factor) + "/s"
+        return format_bytes(number * unit.factor) + "/s"
     if unit.dimension == DURATION:
         return format_duration(number * unit.factor)
     if unit.dimension == RATE:
@@ -166,7 +166,8 @@ def format_quantity(number: float, unit: Unit) -> str:
     return f"{format_number(number)} {unit.symbol}".strip()
 
 
-def _format_bytes(number: float) -> str:
+def format_bytes(number: float) -> str:
+    """Bytes in binary units: 2.4 GiB."""
     if abs(number) < 1024:
         return f"{format_number(number)} B"
     power = min(5, max(1, int(math.log(abs(number), 1024))))

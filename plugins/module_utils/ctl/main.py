@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
-from typing import Callable, Sequence, TextIO
+from typing import Any, Callable, Iterator, Mapping, Sequence, TextIO
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
@@ -17,6 +18,14 @@ from ansible_collections.day2.ops.plugins.module_utils.maintenance import mode
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.store import ROOT, Store
 
 Act = Callable[[argparse.Namespace, Store], int]
+# What it means for people that a target is entered, or was interrupted.
+_MEANING = {
+    "web": "users get 503 and the page",
+    "units": "stopped or paused, and kept from starting",
+    "alerts": "silenced",
+    "entering": "interrupted on the way in; it ends with the lease",
+    "leaving": "could not be left yet",
+}
 
 
 def main(arguments: Sequence[str], version: str) -> int:
@@ -69,16 +78,31 @@ def _status(options: argparse.Namespace, store: Store) -> int:
     if not found:
         _say("nothing is in maintenance on this host")
     for each in found:
-        _say(each["msg"])
-        for lease in each["leases"]:
-            approved = f", approved by {lease['approved_by']}" if lease["approved_by"] else ""
-            _say(f"  {lease['owner']}: since {lease['since']}, {', '.join(lease['targets'])}{approved}")
-        for name, phase in each["targets"].items():
-            _say(f"  {name}: {phase}")
-        for fault in each["faults"]:
-            _say(f"  FAULT {fault}")
-        _say(f"  end it: day2ctl maintenance disable {each['service']} --owner NAME (or --force)")
+        for line in _told(each):
+            _say(line)
+    if any(each["leases"] for each in found) and not mode.is_armed():
+        _say(f"FAULT nothing would end it: {mode.TIMER} does not run (systemctl enable --now {mode.TIMER})")
     return 0
+
+
+def _told(each: Mapping[str, Any]) -> Iterator[str]:
+    """What a person at the host wants to know: who, what it does, what is wrong, how to end it."""
+    service = each["service"]
+    yield each["msg"]
+    for lease in each["leases"]:
+        approved = f", approved by {lease['approved_by']}" if lease["approved_by"] else ""
+        yield f"  {lease['owner']}: since {lease['since']}, {', '.join(lease['targets']) or 'no target'}{approved}"
+    for name, phase in each["targets"].items():
+        yield f"  {name}: {_MEANING[name] if phase == 'entered' else _MEANING[phase]}"
+    for fault in each["faults"]:
+        if fault != each["msg"]:
+            yield f"  FAULT {fault}"
+    if len(each["leases"]) == 1:
+        owner = shlex.quote(each["leases"][0]["owner"])
+        yield f"  more time: day2ctl maintenance extend {service} --owner {owner} --duration 1h"
+        yield f"  end it: day2ctl maintenance disable {service} --owner {owner}"
+    elif each["leases"]:
+        yield f"  end one: day2ctl maintenance disable {service} --owner NAME; all: --force in place of --owner"
 
 
 def _extend(options: argparse.Namespace, store: Store) -> int:
@@ -90,8 +114,15 @@ def _extend(options: argparse.Namespace, store: Store) -> int:
 
 
 def _disable(options: argparse.Namespace, store: Store) -> int:
-    owner = None if options.force else options.owner
-    return _say(mode.disable(store, options.service, owner, {})["msg"])
+    if options.force:
+        return _say(mode.disable(store, options.service, None, {})["msg"])
+    # A module is content when the owner holds nothing; a person has probably mistyped a name.
+    told = mode.disable(store, options.service, options.owner, {})
+    if not told["changed"] and told["leases"]:
+        holders = ", ".join(lease["owner"] for lease in told["leases"])
+        raise Day2Error(f"{options.owner} holds no lease on {options.service}; it is held by {holders}")
+    others = [each["service"] for each in mode.status(store)] if not told["changed"] else []
+    return _say(told["msg"] + (f"; in maintenance here: {', '.join(others)}" if others else ""))
 
 
 def _tick(options: argparse.Namespace, store: Store) -> int:

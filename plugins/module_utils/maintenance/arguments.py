@@ -25,7 +25,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "web": {
         "type": "dict",
         "default": {},
-        "options": {"snippet": {"type": "path"}, "probe": {"type": "str"}},
+        "options": {"snippet": {"type": "path"}, "probe": {"type": "str"}, "ready": {"type": "str"}},
     },
     "units": {"type": "list", "elements": "raw", "default": []},
     "units_timeout": {"type": "str", "default": "90s"},
@@ -62,7 +62,9 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     duration = _seconds(params, "duration")
     if state == "extended":
         return mode.extend(store, service, params["owner"], duration, config, check_mode)
-    wish = Wish(params["owner"], params["reason"] or "", duration, _targets(params), params["approved_by"])
+    # Folded text of a playbook ends with a line's end.
+    reason, approved_by = (" ".join((params[name] or "").split()) for name in ("reason", "approved_by"))
+    wish = Wish(params["owner"], reason, duration, _targets(params), approved_by or None)
     return mode.enable(store, service, wish, config, check_mode)
 
 

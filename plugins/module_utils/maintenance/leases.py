@@ -14,10 +14,13 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Sequence
 
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 
 # In this order a host enters: nobody is alarmed, then users see the page, then nothing runs. It leaves in the other.
 ORDER = ("alerts", "web", "units")
+# Seconds. What would last longer is a mistake in a unit, or no maintenance.
+LONGEST = 31 * 86400.0
 
 
 class LeaseError(Day2Error):
@@ -123,22 +126,33 @@ def check(wish: Wish) -> None:
         raise LeaseError("'owner' is empty: a lease belongs to somebody")
     if not wish.reason.strip():
         raise LeaseError("'reason' is missing: people will ask why")
+    if not wish.owner.isprintable():
+        raise LeaseError(f"'owner' is {wish.owner!r}: one line of text")
     if wish.duration is None:
         raise LeaseError("'duration' is missing: every lease ends, such as after 2h")
-    if wish.duration <= 0:
-        raise LeaseError(f"'duration' is {wish.duration:g} s; it has to be more than nothing")
+    _check_duration(wish.duration)
     unknown = [name for name in wish.targets if name not in ORDER]
     if unknown:
         raise LeaseError(f"'targets' has {unknown[0]!r}; there are {', '.join(ORDER)}")
-    if not wish.targets:
-        raise LeaseError("'targets' is empty: nothing would be in maintenance")
+
+
+def _check_duration(duration: float) -> None:
+    if not 0 < duration <= LONGEST:
+        raise LeaseError(
+            f"'duration' is {duration:g} s; it has to be more than nothing, and at most {format_duration(LONGEST)}"
+        )
 
 
 def granted(state: State, wish: Wish, now: Reading) -> State:
-    """With the owner's lease. One that it has already keeps its end: a second run changes nothing."""
+    """With the owner's lease. One that it has already keeps its end: a second run changes nothing.
+
+    Whoever holds one may keep it without any target: for a look at the service before the mode ends.
+    """
     check(wish)
     targets = tuple(name for name in ORDER if name in wish.targets)
     held = state.leases.get(wish.owner)
+    if held is None and not targets:
+        raise LeaseError("'targets' is empty: nothing would be in maintenance")
     if held is not None:
         lease = replace(held, targets=targets, reason=wish.reason, approved_by=wish.approved_by or held.approved_by)
     else:
@@ -150,8 +164,9 @@ def granted(state: State, wish: Wish, now: Reading) -> State:
 
 def extended(state: State, owner: str, duration: float | None, now: Reading) -> State:
     """The owner's lease ends `duration` seconds from now, if that is later than it would."""
-    if duration is None or duration <= 0:
-        raise LeaseError("'duration' is missing or nothing: how long from now on?")
+    if duration is None:
+        raise LeaseError("'duration' is missing: how long from now on?")
+    _check_duration(duration)
     held = state.leases.get(owner)
     if held is None:
         holders = ", ".join(sorted(state.leases)) or "nobody"

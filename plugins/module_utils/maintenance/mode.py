@@ -7,16 +7,18 @@
 from __future__ import annotations
 
 import os
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Callable, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.maintenance import leases
-from ansible_collections.day2.ops.plugins.module_utils.maintenance.engine import Engine, LeaveFailed
+from ansible_collections.day2.ops.plugins.module_utils.maintenance import leases, salvage
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.engine import Engine
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.leases import Reading, State, Wish
-from ansible_collections.day2.ops.plugins.module_utils.maintenance.store import Store, reading, stamp
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.store import Damaged, Store, reading, stamp
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.units import release
+from ansible_collections.day2.ops.plugins.module_utils.process.locks import Locked
 from ansible_collections.day2.ops.plugins.module_utils.process.programs import run
 
 TIMER, BOOT = "day2-maintenance.timer", "day2-maintenance-boot.service"
@@ -32,7 +34,7 @@ def enable(
 ) -> dict[str, Any]:
     """Grant a lease and enter its targets, all or none."""
     leases.check(wish)
-    return _change(store, service, config, lambda state, now: leases.granted(state, wish, now), check_mode)
+    return _change(store, service, config, lambda state, now: leases.granted(state, wish, now), check_mode, enter=True)
 
 
 def extend(
@@ -54,8 +56,29 @@ def disable(
     config: Mapping[str, Mapping[str, Any]],
     check_mode: bool = False,
 ) -> dict[str, Any]:
-    """Give up the owner's lease, or (None) all of them. The mode ends with the last one."""
+    """Give up the owner's lease, or (None) all of them. The mode ends with the last one.
+
+    With all of them a state that nobody can read is given up too.
+    """
+    try:
+        store.load(service)
+    except Damaged:
+        if owner is not None:
+            raise
+        return _salvaged(store, service, check_mode)
     return _change(store, service, config, lambda state, now: leases.released(state, owner), check_mode)
+
+
+def _salvaged(store: Store, service: str, check_mode: bool) -> dict[str, Any]:
+    lost = State(service)
+    if check_mode:
+        return {**_told(lost, lost, [], reading()), "changed": True, "steps": salvage.plan(store, service)}
+    with store.lock(service, _WAIT, f"maintenance of {service}"):
+        steps = salvage.give_up(store, service)
+    return {
+        **_told(lost, lost, steps, reading()),
+        "msg": f"{service} is in service as after a boot: {'; '.join(steps)}",
+    }
 
 
 def _change(
@@ -64,6 +87,7 @@ def _change(
     config: Mapping[str, Mapping[str, Any]],
     change: Callable[[State, Reading], State],
     check_mode: bool,
+    enter: bool = False,
 ) -> dict[str, Any]:
     engine = Engine(store, config)
     if check_mode:
@@ -71,18 +95,21 @@ def _change(
         before = store.load(service)
         after = change(leases.ticked(before, now), now)
         planned = replace(after, targets=dict(before.targets))
-        return _told(before, after, engine.plan(planned, now), now)
-    with store.lock(_WAIT, f"maintenance of {service}"):
+        return _told(before, after, engine.plan(planned, now, enter), now)
+    with store.lock(service, _WAIT, f"maintenance of {service}"):
         now = reading()
         before = store.load(service)
-        kept = replace(before, leases=dict(before.leases), targets=dict(before.targets))
+        kept = deepcopy(before)
         current = leases.ticked(before, now)
         after = change(current, now)
-        if after.leases == before.leases and not after.to_enter() and not after.to_leave():
+        if enter:
+            engine.refuse_others(after)
+        if after.leases == before.leases and not _unfinished(after, enter):
             return _told(kept, after, [], now)
         if after.leases:
-            arm(store)
-        steps = engine.apply(after, current, now)
+            with store.alone(_WAIT, "the timer of maintenance"):
+                arm()
+        steps = engine.apply(after, current, now, enter)
         return _told(kept, after, steps, now)
 
 
@@ -130,31 +157,61 @@ def _remaining(left: float) -> str:
 
 
 def status(store: Store) -> list[dict[str, Any]]:
-    """Every service that is in maintenance or could not be brought back."""
+    """Every service that is in maintenance or could not be brought back, also where nobody knows which."""
     now = reading()
     found = []
     for service in store.services():
-        state = store.load(service)
-        found.append({**describe(state, now), "msg": sentence(state, now)})
+        try:
+            state = store.load(service)
+        except Damaged as exc:
+            found.append({**describe(State(service), now), "enabled": True, "faults": [str(exc)], "msg": str(exc)})
+            continue
+        if not state.empty:
+            found.append({**describe(state, now), "msg": sentence(state, now)})
     return found
+
+
+def knowing(store: Store) -> list[dict[str, Any]]:
+    """The leases of all services, whose holders know of what checks find; the one that ends last first."""
+    found = [
+        {"service": each["service"], **{name: lease[name] for name in ("owner", "reason", "until", "left")}}
+        for each in status(store)
+        for lease in each["leases"]
+        if lease["left"] > 0
+    ]
+    return sorted(found, key=lambda lease: -lease["left"])
 
 
 def tick(store: Store) -> list[str]:
     """End what is over, and try again what did not work; the timer's work. Returns what went wrong."""
     wrong = []
-    with store.lock(_WAIT, "the timer of maintenance"):
-        now = reading()
-        for service in store.services():
-            try:
-                state = store.load(service)
-                after = leases.ticked(state, now)
-                if after.leases != state.leases or after.to_leave():
-                    Engine(store, {}).apply(replace(after, targets=state.targets), state, now)
-            except (LeaveFailed, Day2Error) as exc:
-                wrong.append(f"{service}: {exc}")
-        if not store.services():
+    for service in store.services():
+        try:
+            with store.lock(service, 0.0, "the timer of maintenance"):
+                _tick(store, service, reading())
+        except Locked:
+            # Somebody is at it, and the timer comes again.
+            continue
+        except Day2Error as exc:
+            wrong.append(f"{service}: {exc}")
+    with store.alone(_WAIT, "the timer of maintenance"):
+        # Who is at work may be about to remember something.
+        if not store.services() and not store.at_work():
+            store.tidy()
             disarm()
     return wrong
+
+
+def _unfinished(state: State, enter: bool) -> bool:
+    failed = any(each.error for each in state.targets.values())
+    return failed or bool(state.to_leave()) or (enter and bool(state.to_enter()))
+
+
+def _tick(store: Store, service: str, now: Reading) -> None:
+    state = store.load(service)
+    after = leases.ticked(state, now)
+    if after.leases != state.leases or _unfinished(after, enter=False):
+        Engine(store, {}).apply(replace(after, targets=state.targets), state, now)
 
 
 def boot(store: Store) -> None:
@@ -170,16 +227,24 @@ def boot(store: Store) -> None:
             release(store.flag(service, "units"))
 
 
-def arm(store: Store) -> None:
+def arm() -> None:
     """The host's own timer, which needs no controller and survives a reboot."""
-    for unit in (TIMER, BOOT):
-        if run(["systemctl", "cat", "--", unit]).code != 0:
+    shown = run(["systemctl", "show", "--property=LoadState,ActiveState,UnitFileState", "--", TIMER, BOOT])
+    about = shown.stdout.decode("utf-8", "replace").split("\n\n")
+    for unit, told in zip((TIMER, BOOT), about):
+        if "LoadState=loaded" not in told:
             raise NotInstalled(
                 f"{unit} is missing, so that nothing would end the maintenance: role runtime installs it"
             )
+    if "ActiveState=active" in about[0] and "UnitFileState=enabled" in about[0]:
+        return
     done = run(["systemctl", "enable", "--quiet", "--now", TIMER])
     if done.code != 0:
         raise NotInstalled(f"{TIMER} cannot be started, so that nothing would end the maintenance: {done.complaint}")
+
+
+def is_armed() -> bool:
+    return run(["systemctl", "is-active", "--quiet", TIMER]).code == 0
 
 
 def disarm() -> None:

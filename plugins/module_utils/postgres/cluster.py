@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from glob import glob
 from typing import Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.postgres.server import ServerError
+from ansible_collections.day2.ops.plugins.module_utils.postgres.server import ServerError, tool_for
 from ansible_collections.day2.ops.plugins.module_utils.process.programs import Finished, run
 
 _DEBIAN = "/etc/postgresql/*/*/postgresql.conf"
@@ -140,6 +140,17 @@ def debian_name(data: str) -> tuple[str, str] | None:
             version, name = path.split(os.sep)[-3:-1]
             return version, name
     return None
+
+
+def programs_of(data: str, bin_dir: str | None = None) -> str:
+    """The folder of the server programs for a data directory; empty where it is none, which no server can run."""
+    try:
+        with open(os.path.join(data, "PG_VERSION"), encoding="ascii") as stream:
+            return os.path.dirname(tool_for("pg_ctl", int(stream.read()), bin_dir))
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as exc:
+        raise ServerError(f"{data}/PG_VERSION cannot be read: {exc}") from exc
 
 
 def unit_of(data: str) -> str | None:

@@ -32,6 +32,17 @@ _ENVIRONMENT = {
 }
 
 
+# Limits that a site sets for its users (ALTER ROLE, ALTER DATABASE, postgresql.conf), and since when there are such.
+# They are for applications: a snapshot is held, a lock waited for and an index read for as long as it takes.
+_LIMITS = {
+    "statement_timeout": 0,
+    "lock_timeout": 0,
+    "idle_in_transaction_session_timeout": 0,
+    "idle_session_timeout": 140000,
+    "transaction_timeout": 170000,
+}
+
+
 class ServerError(Day2Error):
     """A server that cannot be worked with; the message says why."""
 
@@ -72,7 +83,7 @@ def identifier(*names: str) -> str:
 
 @contextmanager
 def connected(login: Login, database: str | None = None) -> Iterator[Any]:
-    """A psycopg2 connection; ServerError says why there is none, and what a server's refusal was."""
+    """A psycopg2 connection without limits of time; ServerError says why there is none, and what a refusal was."""
     try:
         import psycopg2
     except ImportError as exc:
@@ -88,11 +99,24 @@ def connected(login: Login, database: str | None = None) -> Iterator[Any]:
     except psycopg2.Error as exc:
         raise ServerError(f"no login: {first_line(exc)}") from exc
     try:
+        _lift_limits(connection)
         yield connection
     except psycopg2.Error as exc:
         raise ServerError(first_line(exc)) from exc
     finally:
         connection.close()
+
+
+def _lift_limits(connection: Any) -> None:
+    # Outside a transaction: a rollback would set them again.
+    connection.autocommit = True
+    ask(connection, "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", (list(_LIMITS),))
+    connection.autocommit = False
+
+
+def no_limits(version: int) -> str:
+    """The same for libpq's programs (PGOPTIONS) at a server of this version, as in `150018`. Pure."""
+    return " ".join(f"-c {name}=0" for name, since in _LIMITS.items() if version >= since)
 
 
 def first_line(exc: Exception) -> str:
@@ -151,9 +175,15 @@ def tool(name: str, server: Server, bin_dir: str | None = None) -> tuple[str, st
     return path, f"{version[0]}.{version[1]}"
 
 
+def tool_of(name: str, major: int, bin_dir: str | None = None) -> tuple[str, str]:
+    """Path and version of the oldest program of a name that is of this major version or a later one."""
+    path, version = _oldest(name, major, bin_dir, f"PostgreSQL {major}")
+    return path, f"{version[0]}.{version[1]}"
+
+
 def tool_for(name: str, major: int, bin_dir: str | None = None) -> str:
     """Path of the oldest program of a name that is of this major version or a later one."""
-    return _oldest(name, major, bin_dir, f"PostgreSQL {major}")[0]
+    return tool_of(name, major, bin_dir)[0]
 
 
 def _oldest(name: str, major: int, bin_dir: str | None, against: str) -> tuple[str, tuple[int, int]]:
@@ -176,6 +206,9 @@ def _oldest(name: str, major: int, bin_dir: str | None, against: str) -> tuple[s
 
 
 def _version(path: str) -> tuple[int, int]:
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    except OSError as exc:
+        raise ServerError(f"{path} cannot be started: {exc.strerror}") from exc
     match = _VERSION.search(done.stdout.rpartition("(PostgreSQL)")[2] or done.stdout)
     return (int(match[1]), int(match[2] or 0)) if match else (0, 0)

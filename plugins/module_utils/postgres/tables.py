@@ -12,11 +12,9 @@ from __future__ import annotations
 from typing import Any, Callable, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
-    BYTES,
-    Unit,
+    format_bytes,
     format_duration,
     format_number,
-    format_quantity,
 )
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
@@ -30,10 +28,6 @@ def lines(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
     cells = [list(map(str, row)) for row in [head, *rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head) - 1)]
     return ["  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in cells]
-
-
-def _bytes(number: Any) -> str:
-    return format_quantity(float(number), Unit("B", BYTES))
 
 
 # Statistics of partitions count for their root.
@@ -126,10 +120,10 @@ def _unused(rows: Rows) -> Observation:
     if not rows.rows:
         return Observation(0, "every index that enforces nothing has been used")
     _index, _relation, _size, count, total, age, standbys = rows.rows[0]
-    text = f"{count} indexes ({_bytes(total)}) were not used {since(age)}"
+    text = f"{count} indexes ({format_bytes(total)}) were not used {since(age)}"
     if standbys:
         text += "; standbys count for themselves"
-    table = [(_bytes(row[2]), row[1], row[0]) for row in rows.rows]
+    table = [(format_bytes(row[2]), row[1], row[0]) for row in rows.rows]
     return Observation(int(count), text, evidence=lines(("size", "table", "index"), table))
 
 
@@ -165,11 +159,11 @@ def _sizes(rows: Rows) -> Observation:
         return Observation(0, "the database has no tables")
     name, size = rows.rows[0][:2]
     table = [
-        (_bytes(row[1]), _bytes(row[2]), _bytes(row[3]), format_number(row[4]), row[5] or "", row[0])
+        (format_bytes(row[1]), format_bytes(row[2]), format_bytes(row[3]), format_number(row[4]), row[5] or "", row[0])
         for row in rows.rows
     ]
     head = ("total", "table", "indexes", "rows (estimate)", "partitions", "name")
-    return Observation(int(size), f"{name} is the largest table with {_bytes(size)}", evidence=lines(head, table))
+    return Observation(int(size), f"{name} is the largest table with {format_bytes(size)}", evidence=lines(head, table))
 
 
 TABLES: dict[str, NamedMetric] = {

@@ -21,16 +21,23 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
-from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error, NeedsRoot, Undetermined
 from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progress
 
 # Of sets only: what their states and manifests say.
-_OF_SETS = ("unverified", "unencrypted", "proven_age")
+_OF_SETS = ("unverified", "unencrypted")
+_PROVEN = "proven_age"
 
 
 def _validate(args: dict[str, Any], metric: str | None) -> None:
     if metric in _OF_SETS and args["repository"] is None:
         raise FieldError("repository", f"is missing; metric '{metric}' is of backup sets")
+    if metric == _PROVEN and args["repository"] is None and args["stanza"] is None:
+        raise FieldError("repository", f"is missing, and 'stanza' too; metric '{metric}' is of what drills restore")
+    if metric == "unreadable" and args["stanza"] is not None:
+        raise FieldError("stanza", "has no metric 'unreadable': pg_backup reads pgBackRest's repository (verify)")
+    if args["pgbackrest_config"] is not None and args["stanza"] is None:
+        raise FieldError("pgbackrest_config", "goes with 'stanza'")
     if args["path"] is not None and args["series"] is not None:
         raise FieldError("series", "goes with 'repository'")
     if args["since"] is not None and metric not in ("count", "unreadable"):
@@ -40,13 +47,17 @@ def _validate(args: dict[str, Any], metric: str | None) -> None:
 
 
 SPEC = ProbeSpec(
-    doc="Backup files of a shell pattern, or the sets of a repository; the newest by time. None at all is critical."
+    doc="Backup files of a shell pattern, the sets of a repository, or pgBackRest's backups of a stanza; the newest by"
+    " time. None at all is critical."
     " Files that are still written (.tmp, .part), digests (.sha256) and unfinished sets do not count.",
     arguments={
         "path": Argument("path", "A shell pattern, such as `/var/backups/app/db_*.dump`."),
         "repository": Argument("str", "A repository of backup sets: an absolute path, or `s3://bucket/prefix`."),
         "series": Argument("str", "Its series; without it postgresql."),
         "endpoint_url": Argument("str", "The address of an S3-compatible service, where it is not Amazon's."),
+        "stanza": Argument("str", "A stanza of pgBackRest: its backups without page errors, by the databases' sizes."),
+        "pgbackrest_config": Argument("path", "pgBackRest's configuration; without it the one that it finds itself."),
+        "pgbackrest_repo": Argument("count", "The number of pgBackRest's repository.", default=1),
         "timer": Argument("str", "For `next_run`: the systemd timer that starts the backups, on this host."),
         "since": Argument("duration", "Only backups of this last stretch of time."),
         "last": Argument(
@@ -65,11 +76,13 @@ SPEC = ProbeSpec(
             "How many of the newest sets nobody has verified, or are known to be damaged; any is critical.", "backups"
         ),
         "unencrypted": Metric("How many of the newest sets are not encrypted; any is critical.", "backups"),
-        "proven_age": Metric("Time since a restore of one of the sets was proven; never is critical.", "s"),
+        "proven_age": Metric(
+            "Time since a restore of one of the sets, or of the stanza's backups, was proven; never is critical.", "s"
+        ),
         "next_run": Metric("Time until the timer starts the next backup; one that is not armed is critical.", "s"),
     },
     default_metric="age",
-    one_of=("path", "repository", "timer"),
+    one_of=("path", "repository", "stanza", "timer"),
     exclusive=(("path", "repository"),),
     validate=_validate,
 )
@@ -77,10 +90,13 @@ _SHOWN = 10
 
 
 def source_key(check: Check) -> object:
-    return tuple(check.args[name] for name in ("path", "repository", "series", "endpoint_url", "timer"))
+    names = ("path", "repository", "series", "endpoint_url", "stanza", "pgbackrest_config", "pgbackrest_repo", "timer")
+    return tuple(check.args[name] for name in names)
 
 
-def open_source(checks: list[Check], _progress: Progress) -> list[BackupFile] | Sets:
+def open_source(checks: list[Check], _progress: Progress) -> list[BackupFile] | Sets | Backups:
+    if checks[0].args["stanza"] is not None:
+        return _open_stanza(checks[0].args)
     if checks[0].args["repository"] is not None:
         return _open_sets(checks[0].args)
     pattern = checks[0].args["path"]
@@ -130,13 +146,38 @@ def _open_sets(args: Mapping[str, Any]) -> Sets:
     return Sets(repository, found, files)
 
 
-def observe(source: list[BackupFile] | Sets, check: Check) -> Observation:
+class Backups(NamedTuple):
+    """pgBackRest's of a stanza, newest first in the shape of files, and when one was proven last (POSIX seconds)."""
+
+    files: list[BackupFile]
+    proven: float | None
+
+
+def _open_stanza(args: Mapping[str, Any]) -> Backups:
+    from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.client import open_client
+    from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.info import parse_info
+
+    try:
+        client = open_client(args["stanza"], args["pgbackrest_config"], args["pgbackrest_repo"])
+        stanza = parse_info(client.ask("info", f"--repo={client.repo}"), client.stanza, client.repo)
+    except Day2Error as exc:
+        if isinstance(exc.__cause__, PermissionError):
+            raise NeedsRoot(f"pgBackRest's configuration of stanza '{args['stanza']}' cannot be read") from None
+        raise Undetermined(str(exc)) from None
+    usable = list(reversed(stanza.usable))
+    proven = [each.proven for each in usable if each.proven is not None]
+    return Backups([BackupFile(each.label, each.stop, each.size) for each in usable], max(proven, default=None))
+
+
+def observe(source: list[BackupFile] | Sets | Backups, check: Check) -> Observation:
     args, metric, now = check.args, check.metric.name, time.time()
     if metric == "next_run":
         return _next_run(check)
-    pattern = args["path"] or args["repository"]
-    files = source.files if isinstance(source, Sets) else source
-    if isinstance(source, Sets) and files and metric in (*_OF_SETS, "unreadable"):
+    pattern = args["path"] or args["repository"] or f"stanza '{args['stanza']}'"
+    files = source if isinstance(source, list) else source.files
+    if isinstance(source, Backups) and files and metric == _PROVEN:
+        return _proven(source.proven, now)
+    if isinstance(source, Sets) and files and metric in (*_OF_SETS, _PROVEN, "unreadable"):
         return _of_sets(source, args["last"], metric, now)
     if args["since"] is not None:
         files = [each for each in files if now - each.written <= args["since"]]
@@ -177,11 +218,9 @@ def _next_run(check: Check) -> Observation:
 
 def _of_sets(source: Sets, last: int, metric: str, now: float) -> Observation:
     chosen = source.found[:last]
-    if metric == "proven_age":
-        proven = max((each.state.proven_at for each in source.found if each.state.proven_at is not None), default=None)
-        if proven is None:
-            return Observation(None, "", failure="no restore of these backups was ever proven")
-        return Observation(round(now - proven, 1), f"a restore was proven {format_duration(now - proven)} ago")
+    if metric == _PROVEN:
+        moments = [each.state.proven_at for each in source.found if each.state.proven_at is not None]
+        return _proven(max(moments, default=None), now)
     if metric == "unencrypted":
         faults = {each.manifest.id: None if each.manifest.encrypted else "is not encrypted" for each in chosen}
         word = "encrypted"
@@ -194,6 +233,12 @@ def _of_sets(source: Sets, last: int, metric: str, now: float) -> Observation:
     bad = [f"{name} {wrong}" for name, wrong in faults.items() if wrong is not None]
     text = f"{len(chosen) - len(bad)} of the {len(chosen)} newest sets are {word}"
     return Observation(len(bad), text, evidence=bad, unexpected="all should be" if bad else None)
+
+
+def _proven(moment: float | None, now: float) -> Observation:
+    if moment is None:
+        return Observation(None, "", failure="no restore of these backups was ever proven")
+    return Observation(round(now - moment, 1), f"a restore was proven {format_duration(now - moment)} ago")
 
 
 def _verdict(each: Any) -> str | None:

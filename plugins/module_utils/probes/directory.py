@@ -15,10 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
-    BYTES,
-    Unit,
+    format_bytes,
     format_duration,
-    format_quantity,
 )
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
@@ -94,15 +92,11 @@ def observe(_source: object, check: Check) -> Observation:
             raise Undetermined(f"nothing in {path} matches")
         age = time.time() - tally.newest
         return Observation(round(age, 1), f"something in {path} was last written {format_duration(age)} ago")
-    largest = [f"{_bytes(size)} {name}" for size, name in sorted(tally.biggest, reverse=True)]
+    largest = [f"{format_bytes(size)} {name}" for size, name in sorted(tally.biggest, reverse=True)]
     if metric == "growth":
-        text = f"{_bytes(tally.grown)} written in {path} within {format_duration(args['since'])}"
+        text = f"{format_bytes(tally.grown)} written in {path} within {format_duration(args['since'])}"
         return Observation(tally.grown, text, evidence=largest)
-    return Observation(tally.size, f"{path} holds {_bytes(tally.size)} in {tally.count} files", evidence=largest)
-
-
-def _bytes(number: float) -> str:
-    return format_quantity(number, Unit("B", BYTES))
+    return Observation(tally.size, f"{path} holds {format_bytes(tally.size)} in {tally.count} files", evidence=largest)
 
 
 def _walk(args: Any) -> Tally:

@@ -103,7 +103,7 @@ def _lists_age() -> float:
 def observe(updates: list[Update], check: Check) -> Observation:
     metric = check.metric.name
     if metric == "reboot":
-        return _reboot()
+        return reboot()
     age = _lists_age()
     if metric == "lists_age":
         return Observation(round(age, 1), f"the package lists are {format_duration(age)} old")
@@ -117,7 +117,7 @@ def observe(updates: list[Update], check: Check) -> Observation:
     return Observation(len(chosen), text, evidence=evidence)
 
 
-def _reboot() -> Observation:
+def reboot() -> Observation:
     if os.path.exists(_REBOOT):
         try:
             with open(f"{_REBOOT}.pkgs", encoding="utf-8", errors="replace") as stream:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
-    BYTES,
-    Unit,
+    format_bytes,
     format_duration,
     format_quantity,
 )
@@ -161,8 +160,8 @@ def _hit_rate(session: Session, check: Check) -> Observation:
 def _memory(session: Session, check: Check) -> Observation:
     used, limit = _number(session, "used_memory"), _number(session, "maxmemory")
     policy = session.info.get("maxmemory_policy", "?")
-    bound = f"of {_bytes(limit)} ({policy})" if limit else "without a limit (maxmemory 0)"
-    text = f"{session.where} uses {_bytes(used)} {bound}"
+    bound = f"of {format_bytes(limit)} ({policy})" if limit else "without a limit (maxmemory 0)"
+    text = f"{session.where} uses {format_bytes(used)} {bound}"
     evidence = [f"{name}={session.info[name]}" for name in _MEMORY_FIELDS if name in session.info]
     if check.metric.name == "memory":
         return Observation(used, text, evidence=evidence)
@@ -216,10 +215,11 @@ def _prefix_memory(session: Session, check: Check) -> Observation:
     keys = round(sample.seen / (sample.share or 1.0))
     what = f"keys with {prefix}" if prefix else "all keys"
     certain = "" if sample.share == 1.0 else f" (from a sample of {sample.seen})"
-    text = f"{what} take about {_bytes(estimate)} in {session.where}: {keys} keys{certain}"
+    text = f"{what} take about {format_bytes(estimate)} in {session.where}: {keys} keys{certain}"
     ranked = sorted(found.items(), key=lambda item: -item[1].estimate())[:_SHOWN]
     evidence = [
-        f"{prefix or name}: about {_bytes(each.estimate() / sample.share)}, {round(each.keys / sample.share)} keys"
+        f"{prefix or name}: about {format_bytes(each.estimate() / sample.share)},"
+        f" {round(each.keys / sample.share)} keys"
         for name, each in ranked
     ]
     return Observation(int(estimate), text, evidence=evidence)
@@ -238,10 +238,6 @@ def _connected(session: Session) -> Connection:
     if session.connection is None:
         raise Undetermined(f"{session.where} is not connected")
     return session.connection
-
-
-def _bytes(number: float) -> str:
-    return format_quantity(number, Unit("B", BYTES))
 
 
 _METRICS = {

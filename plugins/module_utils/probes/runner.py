@@ -75,6 +75,17 @@ def run_checklist(
     }
 
 
+def run_until_well(run: Callable[[], dict[str, Any]], wait: float) -> dict[str, Any]:
+    """Answers in which nothing is critical or unknown, or the last ones after `wait` seconds."""
+    until = time.monotonic() + wait
+    while True:
+        outcome = run()
+        left = until - time.monotonic()
+        if outcome["status"] not in (Status.CRITICAL.value, Status.UNKNOWN.value) or left <= 0:
+            return outcome
+        time.sleep(min(1.0, left))
+
+
 def with_secrets(raw: Sequence[object], secrets: Mapping[int, Mapping[str, Any]]) -> list[object]:
     """The checks with the fields that were kept apart, by their place."""
     return [

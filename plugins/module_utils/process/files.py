@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from fnmatch import fnmatch
 from typing import Iterator
 
@@ -61,9 +62,12 @@ def _listed(folder: str) -> Iterator[tuple[str, str, os.stat_result]]:
 
 
 def write_atomic(path: str, content: str | bytes, mode: int = 0o600) -> None:
-    """Replace a file: a kill at any instant leaves the old one or the new one. Raises OSError."""
+    """Replace a file: a kill at any instant leaves the old one or the new one. Raises OSError.
+
+    SIGKILL may leave a file beside it whose name says whose it is; `sweep` removes those.
+    """
     folder = os.path.dirname(path)
-    descriptor, beside = tempfile.mkstemp(dir=folder, prefix=".")
+    descriptor, beside = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content.encode() if isinstance(content, str) else content)
@@ -79,3 +83,15 @@ def write_atomic(path: str, content: str | bytes, mode: int = 0o600) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def sweep(path: str) -> None:
+    """Remove what killed writers of a file have left beside it. Nobody may be writing it now. Raises OSError."""
+    folder, name = os.path.split(path)
+    if not os.path.isdir(folder):
+        return
+    for each in os.listdir(folder):
+        # As tempfile names them: letters, digits and underscores.
+        if each.startswith(f".{name}.") and "." not in each[len(name) + 2 :]:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, each))

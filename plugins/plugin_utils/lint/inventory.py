@@ -17,21 +17,32 @@ from typing import Any
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import parse_checks
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Check
 from ansible_collections.day2.ops.plugins.module_utils.errors import CheckError, Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.procedure import TYPES
 from ansible_collections.day2.ops.plugins.module_utils.probes import registry
 from ansible_collections.day2.ops.plugins.module_utils.probes.runner import find_spec
+from ansible_collections.day2.ops.plugins.module_utils.steps.spec import Step, StepError, parse_steps
 from ansible_collections.day2.ops.plugins.plugin_utils.history import views
 from ansible_collections.day2.ops.plugins.plugin_utils.lint.contradictions import contradictions, question
 from ansible_collections.day2.ops.plugins.plugin_utils.notify.channels import parse as parse_channels
 from ansible_collections.day2.ops.plugins.plugin_utils.report import acknowledge
 
-_CADENCES = ("daily", "weekly", "monthly", "quarterly", "backup", "drill", "recovery")
+CADENCES = ("daily", "weekly", "monthly", "quarterly", "backup", "drill", "recovery", "maintenance")
+# Steps of emergencies have no checks of their own.
+STEPS = (*CADENCES, *(f"emergency_{kind}" for kind in TYPES))
 _KINDS = ("checks", "views", "steps")
-_LISTS = re.compile(rf"day2_(?:{'|'.join(_CADENCES)})_(?:{'|'.join(_KINDS)})(?:_.+)?")
+_MEANT = tuple(
+    dict.fromkeys(
+        [*(f"day2_{each}_{kind}" for each in CADENCES for kind in _KINDS), *(f"day2_{each}_steps" for each in STEPS)]
+    )
+)
+_LISTS = re.compile(rf"(?:{'|'.join(_MEANT)})(?:_.+)?")
 _LIKE = re.compile(r"day2_\w*(?:check|view|step|dail|week|month|quarter)\w*")
 _OTHERS = ("day2_check_timeout", "day2_check_deadline", "day2_check_workers", "day2_steps", "day2_checklist")
-_MEANT = tuple(f"day2_{cadence}_{kind}" for cadence in _CADENCES for kind in _KINDS)
 # Findings that no check of an inventory asks for.
 _SYNTHETIC = ("reachable", "checklist", "steps")
+
+
+FindRoles = Callable[[list[Step]], list[str]]
 
 
 @dataclass
@@ -40,6 +51,7 @@ class Findings:
 
     checks: int = 0
     views: int = 0
+    steps: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -49,8 +61,13 @@ def look(
     acknowledged: Any = None,
     channels: Any = None,
     names: Iterable[str] = (),
+    steps: Mapping[str, list[Any]] | None = None,
+    find_roles: FindRoles = lambda _steps: [],
 ) -> Findings:
-    """Checks and views by cadence, acknowledged findings, channels and the names of all variables, of one host."""
+    """Checks, views and steps by cadence, acknowledged findings, channels and the names of all variables, of one host.
+
+    `find_roles` says which roles of steps are not there.
+    """
     found = Findings()
     parsed: dict[str, list[Check]] = {}
     for cadence, raw in checks.items():
@@ -62,9 +79,10 @@ def look(
             found.problems += [f"{cadence} {problem}" for problem in error.problems]
     ids = {str(entry.get("id")) for raw in checks.values() for entry in raw if isinstance(entry, Mapping)}
     _look_at_views(found, shown, ids)
+    known = {*ids, *_SYNTHETIC, *_look_at_steps(found, steps or {}, ids, find_roles)}
     if acknowledged:
         for entry in _guarded(found, "acknowledged findings", lambda: acknowledge.parse(acknowledged)):
-            if not any(fnmatchcase(name, entry.id) for name in {*ids, *_SYNTHETIC}):
+            if not any(fnmatchcase(name, entry.id) for name in known):
                 found.problems.append(f"acknowledged finding '{entry.id}' is no check of this host")
     if channels:
         _guarded(found, "", lambda: parse_channels(channels))
@@ -88,6 +106,23 @@ def _look_at_views(found: Findings, shown: Mapping[str, list[Any]], ids: set[str
                 found.problems.append(f"{cadence} view '{view.id}' shows {what}, which is no check of this host")
             if view.id in ids:
                 found.problems.append(f"{cadence} view '{view.id}' has the id of a check")
+
+
+def _look_at_steps(found: Findings, listed: Mapping[str, list[Any]], ids: set[str], find_roles: FindRoles) -> set[str]:
+    """Their ids."""
+    seen = set()
+    for cadence, raw in listed.items():
+        found.steps += len(raw)
+        try:
+            steps = parse_steps(_as_sent(raw))
+            problems = find_roles(steps)
+        except StepError as error:
+            steps, problems = [], error.problems
+        # In a report, a check and a step of one name would be one line with two answers.
+        problems += [f"step '{step.id}' has the id of a check" for step in steps if step.id in ids]
+        found.problems += [f"{cadence.replace('_', ' ')} {problem}" for problem in problems]
+        seen |= {step.id for step in steps}
+    return seen
 
 
 def _same_names(checks: Mapping[str, list[Check]]) -> list[str]:

@@ -16,6 +16,8 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.result import Resu
 
 _FIELDS = ("id", "host", "owner", "reason", "until")
 _REQUIRED = ("id", "owner", "reason", "until")
+# A lease knows of what checks find, neither of steps that fail nor of a mode that should be over.
+_BEYOND_LEASES = ("step", "steps", "maintenance")
 
 
 class AcknowledgementError(ValueError):
@@ -31,9 +33,11 @@ class Acknowledgement:
     owner: str
     reason: str
     until: datetime
+    # Not those of these probes, whatever their ids are.
+    without: tuple[str, ...] = ()
 
-    def concerns(self, host: str, check: str) -> bool:
-        return fnmatchcase(check, self.id) and fnmatchcase(host, self.host)
+    def concerns(self, host: str, row: Result) -> bool:
+        return fnmatchcase(row.id, self.id) and fnmatchcase(host, self.host) and row.probe not in self.without
 
 
 def parse(entries: object) -> list[Acknowledgement]:
@@ -70,6 +74,21 @@ def _read(number: int, entry: object, problems: list[str]) -> Acknowledgement | 
     return Acknowledgement(words["id"], words["host"], words["owner"], words["reason"], until)
 
 
+def of_leases(host: str, value: object) -> list[Acknowledgement]:
+    """A host in maintenance mode: whoever holds the mode knows of its findings until the lease ends.
+
+    `value` is what its checklist returned. Leases that are malformed silence nothing.
+    """
+    leases = value.get("maintenance") if isinstance(value, Mapping) else None
+    found = []
+    for lease in leases if isinstance(leases, (list, tuple)) else ():
+        until = _end(lease.get("until")) if isinstance(lease, Mapping) else None
+        if until is not None:
+            reason = f"{lease.get('service')} is in maintenance: {lease.get('reason')}"
+            found.append(Acknowledgement("*", host, str(lease.get("owner")), reason, until, _BEYOND_LEASES))
+    return found
+
+
 def _end(text: object) -> datetime | None:
     """A day counts to its end, in UTC; a time needs its zone."""
     written = str(text).strip()
@@ -87,7 +106,7 @@ def apply(row: Result, host: str, entries: Sequence[Acknowledgement], now: datet
     """A finding with its acknowledgement, if there is one; one that has ended is told in the message."""
     if not row.alarming:
         return row
-    fitting = [entry for entry in entries if entry.concerns(host, row.id)]
+    fitting = [entry for entry in entries if entry.concerns(host, row)]
     if not fitting:
         return row
     last = max(fitting, key=lambda entry: entry.until)

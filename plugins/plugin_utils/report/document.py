@@ -20,7 +20,7 @@ from ansible_collections.day2.ops.plugins.module_utils.checks import judge
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status, summarise, worst
 from ansible_collections.day2.ops.plugins.module_utils.checks.sustained import parse as parse_sustained
-from ansible_collections.day2.ops.plugins.plugin_utils.report.acknowledge import Acknowledgement, apply
+from ansible_collections.day2.ops.plugins.plugin_utils.report.acknowledge import Acknowledgement, apply, of_leases
 from ansible_collections.day2.ops.plugins.plugin_utils.report.text import one_line, plain
 
 SCHEMA_VERSION = "1.1"
@@ -188,15 +188,15 @@ def build(
 
     `acknowledged` has the entries of each host, `steps` what became of the steps of one.
     """
+    values, taken = list(values), steps or {}
     hosts = [read_host(name, value, now, run.cadence) for name, value in values]
-    taken = steps or {}
     hosts = [_with_steps(host, taken[host.host], now) if host.host in taken else host for host in hosts]
     started = _started(hosts, now, run.began)
     hosts, notes = remember(hosts) if remember is not None else (hosts, [])
-    for place, host in enumerate(hosts):
-        entries = (acknowledged or {}).get(host.host, ())
-        if entries and host.refused is None:
-            rows = [apply(row, host.host, entries, now) for row in host.results]
+    for place, ((_name, value), host) in enumerate(zip(values, hosts)):
+        known = [*(acknowledged or {}).get(host.host, ()), *of_leases(host.host, value)]
+        if known and host.refused is None:
+            rows = [apply(row, host.host, known, now) for row in host.results]
             hosts[place] = HostReport(host.host, rows, host.duration, host.reachable)
     return Report(run, hosts, started, now, notes=notes)
 

@@ -39,6 +39,7 @@ PACKAGES = (
     "procps",
     "prometheus-alertmanager",
     "python3",
+    "python3-apt",
     "python3-boto3",
     "python3-jmespath",
     "python3-psycopg2",

@@ -8,40 +8,39 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
-from typing import Any, Mapping
+from contextlib import suppress
+from typing import Any, Callable, Mapping
+from urllib.parse import quote
 
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.ask import ask
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.base import Record, TargetError
-from ansible_collections.day2.ops.plugins.module_utils.network.http import ARGUMENTS, Answer, fetch
+from ansible_collections.day2.ops.plugins.module_utils.network.http import Answer
 
 _PAGERDUTY = "https://api.pagerduty.com"
 # Alertmanager refuses one that ends in the past; another clock than ours may be ahead.
 _LEAST = 30.0
+# Seconds by which their clock may be behind ours.
+_DRIFT = 60.0
 
 
 class Alerts:
-    """Silences are found again by who made them: their ids may be lost with an answer."""
+    """What was made is found again by who made it: its id may be lost with an answer, or with a killed process."""
 
     def __init__(self, service: str, flag: str) -> None:
         self._service = service
-        self._author = f"day2.ops {service}"
 
     def survey(self, config: Mapping[str, Any], until: float) -> Record:
-        record: Record = {"until": until, "alertmanager": None, "pagerduty": None}
+        # With the host's name: hosts of one service enter and leave by themselves.
+        author = f"day2.ops {self._service} on {socket.gethostname()}"
+        record: Record = {"until": until, "author": author, "alertmanager": None, "pagerduty": None}
         if config.get("alertmanager"):
-            matchers = [_matcher(each) for each in config.get("matchers") or ()]
-            if not matchers:
-                raise TargetError("alerts: 'matchers' is empty: a silence of everything is refused")
-            record["alertmanager"] = {"url": str(config["alertmanager"]).rstrip("/"), "matchers": matchers}
-            self._alertmanager(record, "GET", "status")
+            record["alertmanager"] = _of_alertmanager(config)
+            self._silences(record)
         if config.get("pagerduty"):
-            about = dict(config["pagerduty"])
-            missing = [name for name in ("token_file", "services", "from") if not about.get(name)]
-            if missing:
-                raise TargetError(f"alerts: 'pagerduty' has no {', '.join(missing)}")
-            record["pagerduty"] = {"url": str(about.get("url") or _PAGERDUTY).rstrip("/"), "window": None,
-                                   **{name: about[name] for name in ("token_file", "services", "from")}}  # fmt: skip
-            _token(about["token_file"])
+            record["pagerduty"] = _of_pagerduty(config)
+            self._windows(record)
         if not record["alertmanager"] and not record["pagerduty"]:
             raise TargetError("alerts: neither 'alertmanager' nor 'pagerduty' is given")
         return record
@@ -52,68 +51,109 @@ class Alerts:
         return told + ([f"open a maintenance window of PagerDuty until {until}"] if record["pagerduty"] else [])
 
     def enter(self, record: Record) -> None:
-        self._put(record)
+        self._put(record, record["until"])
+
+    def lacks(self, record: Record, config: Mapping[str, Any]) -> str | None:
+        wanted = {"alertmanager": _of_alertmanager(config) if config.get("alertmanager") else None,
+                  "pagerduty": _of_pagerduty(config) if config.get("pagerduty") else None}  # fmt: skip
+        lacking = [name for name, about in wanted.items() if about is not None and about != record[name]]
+        return f"alerts: what is silenced in {' and '.join(lacking)} is something else" if lacking else None
 
     def prolong(self, record: Record, until: float) -> bool:
         # A second more is the difference between two readings of a clock.
         if until <= record["until"] + 1:
             return False
+        self._put(record, until)
         record["until"] = until
-        self._put(record)
         return True
 
     def leave(self, record: Record) -> None:
-        if record["alertmanager"]:
-            for silence in self._silences(record):
-                self._alertmanager(record, "DELETE", f"silence/{silence['id']}")
-        if record["pagerduty"] and record["pagerduty"]["window"]:
-            self._pagerduty(record, "DELETE", f"maintenance_windows/{record['pagerduty']['window']}", None)
-            record["pagerduty"]["window"] = None
+        wrong = []
+        for name, remove in (("alertmanager", self._remove_silences), ("pagerduty", self._remove_windows)):
+            if record[name]:
+                try:
+                    remove(record)
+                except TargetError as exc:
+                    # One that cannot be reached keeps nothing in the other.
+                    wrong.append(str(exc))
+        # What cannot be asked to go has gone by itself when its end is over, at the latest.
+        if wrong and time.time() < record["until"] + _DRIFT:
+            raise TargetError("; ".join(wrong))
 
-    def _put(self, record: Record) -> None:
+    def _remove_silences(self, record: Record) -> None:
+        for silence in self._silences(record):
+            self._alertmanager(record, "DELETE", f"silence/{silence['id']}")
+
+    def _remove_windows(self, record: Record) -> None:
+        for window in self._windows(record):
+            self._pagerduty(record, "DELETE", f"maintenance_windows/{window['id']}")
+
+    def _put(self, record: Record, until: float) -> None:
         now = time.time()
-        begins, ends = _rfc3339(now), _rfc3339(max(record["until"], now + _LEAST))
+        begins, ends = _rfc3339(now), _rfc3339(max(until, now + _LEAST))
         if record["alertmanager"]:
             silence = {
                 "matchers": record["alertmanager"]["matchers"],
                 "startsAt": begins,
                 "endsAt": ends,
-                "createdBy": self._author,
+                "createdBy": record["author"],
                 "comment": f"Maintenance of {self._service}",
             }
             old = self._silences(record)
             self._alertmanager(record, "POST", "silences", {**silence, **({"id": old[0]["id"]} if old else {})})
         if record["pagerduty"]:
-            about = record["pagerduty"]
             window = {
                 "type": "maintenance_window",
                 "start_time": begins,
                 "end_time": ends,
-                "description": f"Maintenance of {self._service} (day2.ops)",
-                "services": [{"id": each, "type": "service_reference"} for each in about["services"]],
+                "description": _description(record),
+                "services": [{"id": each, "type": "service_reference"} for each in record["pagerduty"]["services"]],
             }
-            body = {"maintenance_window": window}
-            if about["window"]:
-                self._pagerduty(record, "PUT", f"maintenance_windows/{about['window']}", body)
-            else:
-                answer = self._pagerduty(record, "POST", "maintenance_windows", body)
-                about["window"] = str(json.loads(answer.body)["maintenance_window"]["id"])
+            open_ones = self._windows(record)
+            method, path = ("PUT", f"/{open_ones[0]['id']}") if open_ones else ("POST", "")
+            self._pagerduty(record, method, f"maintenance_windows{path}", {"maintenance_window": window})
 
     def _silences(self, record: Record) -> list[dict[str, Any]]:
-        found = json.loads(self._alertmanager(record, "GET", "silences").body)
-        return [
+        answer = self._alertmanager(record, "GET", "silences")
+        return _read(answer, lambda found: [
             each for each in found
-            if each.get("createdBy") == self._author and each["status"]["state"] in ("active", "pending")
-        ]  # fmt: skip
+            if each.get("createdBy") == record["author"] and each["status"]["state"] in ("active", "pending")
+        ])  # fmt: skip
+
+    def _windows(self, record: Record) -> list[dict[str, Any]]:
+        """Those of ours that are open: PagerDuty filters by a part of the description."""
+        query = f"filter=open&limit=100&query={quote(_description(record))}"
+        answer = self._pagerduty(record, "GET", f"maintenance_windows?{query}")
+        return _read(answer, lambda found: [
+            each for each in found["maintenance_windows"] if each.get("description") == _description(record)
+        ])  # fmt: skip
 
     def _alertmanager(self, record: Record, method: str, path: str, body: Any = None) -> Answer:
         return _ask(f"{record['alertmanager']['url']}/api/v2/{path}", method, body, {})
 
-    def _pagerduty(self, record: Record, method: str, path: str, body: Any) -> Answer:
+    def _pagerduty(self, record: Record, method: str, path: str, body: Any = None) -> Answer:
         about = record["pagerduty"]
         headers = {"Authorization": f"Token token={_token(about['token_file'])}", "From": about["from"],
                    "Accept": "application/vnd.pagerduty+json;version=2"}  # fmt: skip
         return _ask(f"{about['url']}/{path}", method, body, headers)
+
+
+def _of_alertmanager(config: Mapping[str, Any]) -> dict[str, Any]:
+    matchers = [_matcher(each) for each in config.get("matchers") or ()]
+    if not matchers:
+        raise TargetError("alerts: 'matchers' is empty: a silence of everything is refused")
+    return {"url": str(config["alertmanager"]).rstrip("/"), "matchers": matchers}
+
+
+def _of_pagerduty(config: Mapping[str, Any]) -> dict[str, Any]:
+    about = dict(config["pagerduty"])
+    missing = [name for name in ("token_file", "services", "from") if not about.get(name)]
+    if missing:
+        raise TargetError(f"alerts: 'pagerduty' has no {', '.join(missing)}")
+    if not isinstance(about["services"], list):
+        raise TargetError("alerts: 'services' of 'pagerduty' is a list of ids, such as [PABC123]")
+    url = str(about.get("url") or _PAGERDUTY).rstrip("/")
+    return {"url": url, **{name: about[name] for name in ("token_file", "services", "from")}}
 
 
 def _matcher(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,23 +163,38 @@ def _matcher(raw: Mapping[str, Any]) -> dict[str, Any]:
             "isEqual": bool(raw.get("equal", True))}  # fmt: skip
 
 
+def _description(record: Record) -> str:
+    return f"Maintenance ({record['author']})"
+
+
 def _token(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as stream:
-            return stream.read().strip()
+            token = stream.read().strip()
     except OSError as exc:
         raise TargetError(f"alerts: the token of PagerDuty, {os.path.basename(path)}: {exc.strerror}") from exc
+    if not token.isascii() or not token.isprintable() or not token:
+        raise TargetError(f"alerts: {os.path.basename(path)} holds no token of PagerDuty: one line of plain letters")
+    return token
 
 
 def _ask(url: str, method: str, body: Any, headers: Mapping[str, str]) -> Answer:
-    arguments = {name: each.default for name, each in ARGUMENTS.items()}
     data = None if body is None else json.dumps(body).encode()
-    sent = {**headers, "Content-Type": "application/json"}
-    answer = fetch({**arguments, "url": url, "method": method, "headers": sent}, data)
+    answer = ask(url, method, data, {**headers, "Content-Type": "application/json"})
+    if method == "DELETE" and answer.status == 404:
+        # Somebody was faster; gone is what it should be.
+        return answer
     if answer.error is not None or not 200 <= answer.status < 300:
         said = answer.error or f"HTTP {answer.status}: {answer.body.decode('utf-8', 'replace').strip()[:200]}"
-        raise TargetError(f"alerts: {method} {url}: {said}")
+        raise TargetError(f"alerts: {method} {url.partition('?')[0]}: {said}")
     return answer
+
+
+def _read(answer: Answer, pick: Callable[[Any], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What an interface listed; a proxy in front of it may answer with a page of its own."""
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
+        return pick(json.loads(answer.body))
+    raise TargetError(f"alerts: {answer.url.partition('?')[0]} answers with something else than a list")
 
 
 def _rfc3339(moment: float) -> str:

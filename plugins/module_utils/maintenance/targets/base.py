@@ -29,6 +29,9 @@ class Target(Protocol):
     def enter(self, record: Record) -> None:
         """Do it; what leaving has to know besides goes into the record."""
 
+    def lacks(self, record: Record, config: Mapping[str, Any]) -> str | None:
+        """What somebody else asks for beside what was entered, in words."""
+
     def prolong(self, record: Record, until: float) -> bool:
         """The end has moved; whether something was changed (in the record too)."""
 

@@ -6,18 +6,18 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
-import subprocess
 from contextlib import suppress
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.ask import execute
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.base import Record, TargetError
-from ansible_collections.day2.ops.plugins.module_utils.process.files import write_atomic
+from ansible_collections.day2.ops.plugins.module_utils.process.files import sweep, write_atomic
 from ansible_collections.day2.ops.plugins.module_utils.process.programs import run
 
-_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]+")
+_NAME = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
 _DROP_IN = "/etc/systemd/system/{unit}.d/50-day2-maintenance-{service}.conf"
 BOOT_UNIT = "day2-maintenance-boot.service"
 _PATIENCE = 90.0
@@ -51,7 +51,7 @@ class Units:
         if bool(entry.get("pause")) != bool(entry.get("resume")):
             raise TargetError(f"units: {name}: 'pause' and 'resume' go together")
         full = name if "." in name else f"{name}.service"
-        return {"name": full, "pause": list(entry.get("pause") or ()), "resume": list(entry.get("resume") or ())}
+        return {"name": full, **{way: [str(word) for word in entry.get(way) or ()] for way in ("pause", "resume")}}
 
     def steps(self, record: Record) -> list[str]:
         return [
@@ -66,40 +66,64 @@ class Units:
             _write(self._drop_in(name), _condition(record["flag"]))
         if stopped:
             _write(record["flag"], f"{self._service} is in maintenance: day2ctl maintenance status\n")
-            _command(["systemctl", "daemon-reload"], "systemctl daemon-reload", record["timeout"])
+            execute(["systemctl", "daemon-reload"], "units", "systemd", record["timeout"])
         for each in record["units"]:
             if each["ran"]:
                 argv = each["pause"] or ["systemctl", "stop", each["name"]]
-                _command(argv, each["name"], record["timeout"])
+                execute(argv, "units", each["name"], record["timeout"])
+
+    def lacks(self, record: Record, config: Mapping[str, Any]) -> str | None:
+        held = {each["name"] for each in record["units"]}
+        others = [each["name"] for each in map(self._entry, config.get("units") or ()) if each["name"] not in held]
+        return f"units: {', '.join(others)} would go on running (held: {', '.join(sorted(held))})" if others else None
 
     def prolong(self, record: Record, until: float) -> bool:
         return False
 
     def leave(self, record: Record) -> None:
-        release(record["flag"])
-        for each in record["units"]:
-            path = self._drop_in(each["name"])
-            with suppress(FileNotFoundError):
-                os.unlink(path)
-            with suppress(OSError):
-                # Only where nobody else has a drop-in for the unit.
-                os.rmdir(os.path.dirname(path))
-        _command(["systemctl", "daemon-reload"], "systemctl daemon-reload", record["timeout"])
+        try:
+            release(record["flag"])
+            for each in record["units"]:
+                self._remove_drop_in(each["name"])
+            sweep(record["flag"])
+        except OSError as exc:
+            raise TargetError(f"units: {exc.filename}: {exc.strerror}") from exc
+        execute(["systemctl", "daemon-reload"], "units", "systemd", record["timeout"])
         wrong = []
         for each in reversed(record["units"]):
-            # What somebody has removed meanwhile cannot come back.
-            if each["ran"] and _show(each["name"])["LoadState"] != "not-found":
-                argv = each["resume"] or ["systemctl", "start", each["name"]]
-                try:
-                    _command(argv, each["name"], record["timeout"])
-                except TargetError as exc:
-                    # One that does not come back keeps no other from it.
-                    wrong.append(str(exc))
+            try:
+                # What somebody has removed meanwhile cannot come back.
+                if each["ran"] and _show(each["name"])["LoadState"] != "not-found":
+                    argv = each["resume"] or ["systemctl", "start", each["name"]]
+                    execute(argv, "units", each["name"], record["timeout"])
+            except TargetError as exc:
+                # One that does not come back keeps no other from it.
+                wrong.append(str(exc))
         if wrong:
             raise TargetError("; ".join(wrong))
 
+    def _remove_drop_in(self, unit: str) -> None:
+        path = self._drop_in(unit)
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        sweep(path)
+        with suppress(OSError):
+            # Only where nobody else has a drop-in for the unit.
+            os.rmdir(os.path.dirname(path))
+
     def _drop_in(self, unit: str) -> str:
         return _DROP_IN.format(unit=unit, service=self._service)
+
+
+def held_units(service: str) -> list[str]:
+    """Units that a maintenance of the service keeps from starting, as their drop-ins say."""
+    found = glob.glob(_DROP_IN.format(unit="*", service=service))
+    return sorted(os.path.basename(os.path.dirname(path))[: -len(".d")] for path in found)
+
+
+def is_enabled(unit: str) -> bool:
+    """Whether it would start at boot."""
+    return run(["systemctl", "is-enabled", "--quiet", "--", unit]).code == 0
 
 
 def release(flag: str) -> None:
@@ -125,23 +149,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _show(unit: str) -> dict[str, str]:
-    answer = run(["systemctl", "show", "--property=LoadState,ActiveState", "--", unit])
-    if answer.code != 0:
-        raise TargetError(f"units: systemctl cannot tell about {unit}: {answer.complaint}")
-    lines = answer.stdout.decode("utf-8", "replace").strip().split("\n")
+    argv = ["systemctl", "show", "--property=LoadState,ActiveState", "--", unit]
+    answer = execute(argv, "units", unit, _PATIENCE)
+    lines = answer.decode("utf-8", "replace").strip().split("\n")
     return dict(line.partition("=")[::2] for line in lines)
-
-
-def _command(argv: Sequence[str], called: str, limit: float) -> None:
-    try:
-        done = subprocess.run(
-            list(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise TargetError(f"units: {called}: {' '.join(argv[:2])} took longer than {format_duration(limit)}") from None
-    except OSError as exc:
-        raise TargetError(f"units: {called}: {argv[0]} cannot be started: {exc.strerror}") from exc
-    if done.returncode != 0:
-        words = [line.strip() for line in done.stderr.split("\n") if line.strip()]
-        said = words[0] if words else f"exit status {done.returncode}"
-        raise TargetError(f"units: {called}: {' '.join(argv[:2])} failed: {said}")

@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from contextlib import suppress
 from typing import Any, Mapping
 
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.ask import ask, execute
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.base import Record, TargetError
-from ansible_collections.day2.ops.plugins.module_utils.network.http import ARGUMENTS, fetch
-from ansible_collections.day2.ops.plugins.module_utils.process.programs import run
 
 SNIPPET = "/etc/nginx/snippets/day2-maintenance-{service}.conf"
+# Seconds that nginx may take to read its configuration; it asks for the addresses of its upstreams.
+_PATIENCE = 30.0
+# Seconds that an application may take from the start of its units to its first answer.
+_READY, _POLL = 30.0, 0.1
 # The first line of what the role installs has the digest of all others.
 SEAL = "# day2.ops maintenance, sha256 "
 
@@ -49,12 +53,10 @@ class Web:
             raise TargetError(f"web: {snippet} is missing: role maintenance installs it") from None
         except OSError as exc:
             raise TargetError(f"web: {snippet}: {exc.strerror}") from exc
-        tested = run(["nginx", "-T", "-q"], cap=64 << 20)
-        if tested.code != 0:
-            raise TargetError(f"web: nginx's configuration is broken already: {tested.complaint}")
-        if f"# configuration file {snippet}:" not in tested.stdout.decode("utf-8", "replace"):
-            raise TargetError(f"web: no server of nginx includes {snippet}")
-        return {"flag": self._flag, "probe": config.get("probe")}
+        whole = execute(["nginx", "-T", "-q"], "web", "nginx's configuration is broken already", _PATIENCE)
+        if f"# configuration file {snippet}:" not in whole.decode("utf-8", "replace"):
+            raise TargetError(f"web: no server of nginx includes {snippet}: role maintenance does that")
+        return {"flag": self._flag, "probe": config.get("probe"), "ready": config.get("ready")}
 
     def steps(self, record: Record) -> list[str]:
         return [f"nginx answers 503 from the next request on ({record['flag']})"]
@@ -69,19 +71,37 @@ class Web:
         if record.get("probe"):
             self._seen(str(record["probe"]), 503)
 
+    def lacks(self, record: Record, config: Mapping[str, Any]) -> str | None:
+        return None
+
     def prolong(self, record: Record, until: float) -> bool:
         return False
 
     def leave(self, record: Record) -> None:
+        # Users who are in already wait for nothing.
+        waits = bool(record.get("ready")) and os.path.exists(record["flag"])
+        said = self._until_ready(str(record["ready"])) if waits else None
         try:
             with suppress(FileNotFoundError):
                 os.unlink(record["flag"])
         except OSError as exc:
             raise TargetError(f"web: {record['flag']}: {exc.strerror}") from exc
+        if said:
+            raise TargetError(f"web: users are let in again, but {record['ready']} says {said}")
+
+    def _until_ready(self, url: str) -> str | None:
+        """What it says instead of 200, None when it is ready."""
+        end = time.monotonic() + _READY
+        while True:
+            answer = ask(url, validate_certs=False)
+            if answer.status == 200:
+                return None
+            if time.monotonic() >= end:
+                return answer.error or f"HTTP {answer.status}"
+            time.sleep(_POLL)
 
     def _seen(self, url: str, wanted: int) -> None:
-        arguments = {name: each.default for name, each in ARGUMENTS.items()}
-        answer = fetch({**arguments, "url": url, "validate_certs": False, "follow_redirects": False})
+        answer = ask(url, validate_certs=False)
         if answer.status != wanted:
             said = answer.error or f"HTTP {answer.status}"
             raise TargetError(f"web: {url} should answer {wanted} now, and says {said}: was nginx reloaded since?")

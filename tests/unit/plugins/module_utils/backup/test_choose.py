@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.backup.choose import (
     NoSuchSet,
@@ -11,8 +13,10 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.choose import (
     parse_time,
     passed_over,
 )
+from ansible_collections.day2.ops.plugins.module_utils.backup.directory import Directory
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, State, make_id
-from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet
+from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet, publish, published
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 
 # 2026-01-31 02:00:00 UTC
 NIGHT = 1769824800.0
@@ -102,3 +106,23 @@ def test_newer_sets_that_were_passed_over_are_told() -> None:
 def test_times_are_utc_unless_they_say_otherwise() -> None:
     assert parse_time("2026-01-31 02:00") == NIGHT == parse_time("2026-01-31T03:30:00+01:30")
     assert parse_time("2026-01-31t02:00:00.25z") == NIGHT + 0.25
+
+
+def test_a_damaged_set_is_taken_where_that_is_meant() -> None:
+    assert choose(SETS, "20260202T020000Z", damaged_too=True).manifest.id == "20260202T020000Z"
+    # By its id only.
+    assert choose(SETS, damaged_too=True).manifest.id == "20260201T020000Z"
+
+
+def test_where_there_is_no_set_the_reason_is_told(tmp_path: Path) -> None:
+    missing = Directory(str(tmp_path / "nosuch"))
+    with pytest.raises(Day2Error, match=r"the repository .*/nosuch does not exist"):
+        published(missing, "files")
+    there = Directory(str(tmp_path))
+    there.prepare()
+    with pytest.raises(Day2Error, match=r"has no set of series files$"):
+        published(there, "files")
+    publish(there, SETS[1].manifest)
+    with pytest.raises(Day2Error, match="has no set of series postgresql; it has sets of files"):
+        published(there, "postgresql")
+    assert published(there, "files").sets[0].manifest.id == SETS[1].manifest.id

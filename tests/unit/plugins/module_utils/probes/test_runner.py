@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.day2.ops.plugins.action.checklist import part_secrets
 from ansible_collections.day2.ops.plugins.module_utils.errors import CheckError
 from ansible_collections.day2.ops.plugins.module_utils.probes import log
-from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist
+from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist, run_until_well
 
 
 def one(check: dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -177,3 +177,20 @@ def test_secrets_leave_the_checks(check: dict[str, Any], hidden: dict[str, Any])
 def test_what_is_no_list_of_mappings_is_left_to_the_module() -> None:
     assert part_secrets("x") == ("x", {})
     assert part_secrets([1]) == ([1], {})
+
+
+def test_asking_again_until_all_is_well() -> None:
+    answers = iter(["critical", "unknown", "warning", "critical"])
+    assert run_until_well(lambda: {"status": next(answers)}, 30.0) == {"status": "warning"}
+    assert next(answers) == "critical"
+
+
+def test_asking_once_and_giving_up() -> None:
+    asked: list[int] = []
+
+    def ask() -> dict[str, object]:
+        asked.append(1)
+        return {"status": "critical"}
+
+    assert run_until_well(ask, 0.0) == {"status": "critical"} and len(asked) == 1
+    assert run_until_well(ask, 1.5) == {"status": "critical"} and len(asked) >= 2

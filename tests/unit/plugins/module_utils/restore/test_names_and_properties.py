@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.day2.ops.plugins.module_utils.restore import properties
+from ansible_collections.day2.ops.plugins.module_utils.restore import properties, revert
 from ansible_collections.day2.ops.plugins.module_utils.restore.names import (
     Marker,
     Role,
@@ -81,3 +81,27 @@ def test_rights_follow_what_allows_them() -> None:
     # Nobody lets it give this: it is kept all the same, for PostgreSQL to refuse.
     stray = Right("nobody", "b_last", "CREATE", grantable=False)
     assert set(in_order([stray, first], "owner")) == {stray, first}
+
+
+@pytest.mark.parametrize(
+    ("newest", "old", "live", "back"),
+    [
+        # A revert that put the restored one aside, and one that found none to put aside.
+        ((Role.UNDONE, 11, 0), (Role.OLD, 11, 0), 11, True),
+        ((Role.OLD, 11, 11), (Role.OLD, 11, 11), 11, True),
+        # Restored since: the newest one that was put aside is to come back.
+        ((Role.OLD, 13, 0), (Role.OLD, 13, 0), 13, False),
+        ((Role.OLD, 11, 0), (Role.OLD, 11, 0), 11, False),
+        # Nobody has the name: there is something to come back, whatever was reverted before.
+        ((Role.UNDONE, 11, 0), (Role.OLD, 11, 11), None, False),
+    ],
+)
+def test_a_revert_that_is_done(
+    newest: tuple[Role, int, int], old: tuple[Role, int, int], live: int | None, back: bool
+) -> None:
+    first, second = (
+        Marker(role, "shop", "20260131T020000Z", 1.0, successor=successor, returned=returned)
+        for role, successor, returned in (newest, old)
+    )
+    assert revert._is_back(first, second, live) is back
+    assert parse_marker(second.render()) == second

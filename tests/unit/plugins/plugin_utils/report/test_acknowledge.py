@@ -95,3 +95,35 @@ def test_malformed_entries_are_refused_by_name(entries: Any, words: str) -> None
     with pytest.raises(AcknowledgementError) as refused:
         parse(entries)
     assert words in str(refused.value)
+
+
+LEASE = {"service": "shop", "owner": "weekly-window", "reason": "updates", "until": "2026-11-21T14:00:00Z"}
+
+
+def in_maintenance(leases: object, probe: str = "tcp", status: str = "critical") -> Report:
+    checks = sample_run.checklist([status, "ok"])
+    checks["results"][0]["probe"] = probe
+    return build(Run("r", "T", fail_on="warning"), [("a", {**checks, "maintenance": leases})], NOW)
+
+
+def test_a_lease_acknowledges_what_checks_of_its_host_find() -> None:
+    made = in_maintenance([LEASE])
+    assert not made.failing and made.acknowledged == 1
+    assert made.hosts[0].results[0].acknowledged == {
+        "owner": "weekly-window", "reason": "shop is in maintenance: updates", "until": "2026-11-21T14:00:00Z",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("probe", ["maintenance", "step", "steps"])
+def test_a_lease_excuses_neither_a_mode_that_should_be_over_nor_steps(probe: str) -> None:
+    assert in_maintenance([LEASE], probe).failing
+
+
+@pytest.mark.parametrize("leases", [None, [], "x", [3], [{**LEASE, "until": "soon"}], [{**LEASE, "until": None}]])
+def test_what_is_no_lease_excuses_nothing(leases: object) -> None:
+    assert in_maintenance(leases).failing
+
+
+def test_a_lease_that_has_ended_is_told() -> None:
+    made = in_maintenance([{**LEASE, "until": "2026-11-21T11:00:00Z"}])
+    assert made.failing and "acknowledged by weekly-window until" in made.hosts[0].results[0].message

@@ -1,0 +1,194 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The order of a maintenance: may it begin, is there time for a step, may the service come back. Pure.
+
+Playbooks `maintenance` and `emergency_maintenance` ask here before each of their parts; the lease on the host is the
+durable record of what goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Mapping, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.steps.spec import Step, StepError, parse_steps
+
+# The manuals' kinds of emergency.
+TYPES = ("security", "database", "application")
+
+
+class ProcedureError(Day2Error):
+    """Maintenance that may not begin, or that is malformed: everything that is wrong with it."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("; ".join(problems))
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is known of windows at one moment: the name of the open one, seconds until it closes, and all in words."""
+
+    name: str | None
+    seconds_left: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody wants to do. `duration` and `reserve` are seconds; a scheduled one ends with its window."""
+
+    system: str
+    emergency: str | None
+    steps: Sequence[object]
+    reserve: float
+    duration: float | None = None
+    window: Window | None = None
+    reason: str = ""
+    approved_by: str = ""
+    approvers: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Admission:
+    """That it may begin: for how many seconds, who holds the lease, and why in words."""
+
+    seconds: float
+    owner: str
+    reason: str
+    lines: list[str]
+
+
+def admit(request: Request) -> Admission:
+    """How long it may last; ProcedureError says all that keeps it from beginning."""
+    problems = _malformed(request)
+    problems += _unapproved(request) if request.emergency is not None else _outside(request)
+    if problems:
+        raise ProcedureError(problems)
+    seconds = _length(request)
+    if seconds <= request.reserve:
+        raise ProcedureError(
+            [
+                f"there are {format_duration(seconds)}, and {format_duration(request.reserve)} of them are kept for"
+                " verification: nothing could be done"
+            ]
+        )
+    return Admission(seconds, _owner(request), _reason(request), _lines(request, seconds))
+
+
+def _malformed(request: Request) -> list[str]:
+    problems = [] if request.system.strip() else ["there is no name of a system (day2_system)"]
+    if request.emergency is not None and request.emergency not in TYPES:
+        problems.append(f"the type of an emergency is one of {', '.join(TYPES)}, not '{request.emergency}'")
+    if request.duration is not None and request.duration <= 0:
+        problems.append(f"the duration is {request.duration:g} s; it has to be more than nothing")
+    if request.reserve < 0:
+        problems.append(f"the reserve is {request.reserve:g} s, which is less than nothing")
+    try:
+        parse_steps(request.steps)
+    except StepError as exc:
+        problems += exc.problems
+    return problems
+
+
+def _unapproved(request: Request) -> list[str]:
+    who = request.approved_by.strip()
+    problems = [] if request.reason.strip() else ["an emergency has a reason: say it"]
+    if not request.approvers:
+        return [*problems, f"nobody can approve: {request.system} has no day2_approvers"]
+    if not who:
+        return [*problems, f"approved_by is missing: one of {', '.join(request.approvers)} has to approve"]
+    if who not in request.approvers:
+        problems.append(f"'{who}' is none of those who may approve: {', '.join(request.approvers)}")
+    return problems
+
+
+def _outside(request: Request) -> list[str]:
+    if request.window is None or not request.window.text:
+        return [f"{request.system} has no windows of maintenance (day2_windows)"]
+    if request.window.name is None:
+        return [f"{request.window.text}. What cannot wait is emergency maintenance, with somebody who approves it"]
+    return []
+
+
+def _length(request: Request) -> float:
+    given = request.duration if request.duration is not None else float("inf")
+    return given if request.window is None or request.emergency else min(given, request.window.seconds_left)
+
+
+def _owner(request: Request) -> str:
+    # One each: a second run of the same kind at the same time is seen by it.
+    return "emergency-maintenance" if request.emergency else "maintenance"
+
+
+def _reason(request: Request) -> str:
+    if request.emergency:
+        return f"Emergency maintenance ({request.emergency}): {request.reason.strip()}"
+    window = request.window.name if request.window else ""
+    return f"Scheduled maintenance ({window})" + (f": {request.reason.strip()}" if request.reason.strip() else "")
+
+
+def _lines(request: Request, seconds: float) -> list[str]:
+    lines = [f"{_reason(request)}, at most {format_duration(seconds)}"]
+    if request.emergency:
+        lines.append(f"approved by {request.approved_by.strip()}")
+    steps = parse_steps(request.steps)
+    planned = sum(step.duration or 0 for step in steps)
+    for step in steps:
+        lines.append(f"step: {step.title}" + (f" ({format_duration(step.duration)})" if step.duration else ""))
+    if planned > seconds - request.reserve:
+        lines.append(
+            f"the steps need {format_duration(planned)}, and there are {format_duration(seconds - request.reserve)}:"
+            " those that do not fit are left out"
+        )
+    return lines
+
+
+def no_time(step: Step, seconds_left: float, reserve: float) -> str | None:
+    """Why a step is not begun, None where there is time. One that says no duration is begun while there is any."""
+    left, needs = seconds_left - reserve, step.duration or 0
+    if left > 0 and needs <= left:
+        return None
+    wanted = f"it takes {format_duration(needs)}" if needs else "it was not begun"
+    return f"left out: {wanted}, and {format_duration(max(left, 0))} are left before verification"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far a host came. `touched`: a step began there; `healthy`: its checks were well, within the mode."""
+
+    entered: bool = False
+    touched: bool = False
+    healthy: bool = False
+    failed: str | None = None
+    findings: Sequence[str] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether the service comes back, why, and (where it does not) what somebody has to do."""
+
+    back: bool
+    why: str
+    todo: str = ""
+
+
+def decide(outcomes: Mapping[str, Outcome], service: str, owner: str) -> Decision:
+    """Back to service where all is well, or where nothing was changed; else the mode is kept."""
+    faults = [f"{host}: {each.failed}" for host, each in outcomes.items() if each.failed]
+    ill = {host: each for host, each in outcomes.items() if each.entered and not each.healthy}
+    if not ill:
+        return Decision(True, "; ".join([*faults, "the service is well"] if faults else ["everything was verified"]))
+    found = [f"{host}: {', '.join(each.findings) or 'nobody could look'}" for host, each in ill.items()]
+    if not any(each.touched for each in outcomes.values()):
+        return Decision(True, "; ".join([*faults, "nothing was changed, but the service is not well", *found]))
+    return Decision(
+        False,
+        "; ".join([*faults, "the service is not well", *found]),
+        f"Mend it, then on {', '.join(ill)}: day2ctl maintenance disable {service} --owner {owner}. For more time:"
+        f" day2ctl maintenance extend {service} --owner {owner} --duration 1h",
+    )

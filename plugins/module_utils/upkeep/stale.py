@@ -1,0 +1,125 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Processes that use files which are gone, and the units whose restart ends that. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Iterable, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
+
+# 7f..-7f.. r-xp 00000000 08:01 1234   /usr/lib/x86_64-linux-gnu/libssl.so.3 (deleted)
+_EXECUTABLE = re.compile(r"^\S+ ..x. \S+ \S+ \d+\s+(/.*) \(deleted\)$")
+# Memory and scratch files with code in them were never a package's.
+_NOT_INSTALLED = re.compile(r"/(?:memfd:|dev/|SYSV|(?:var/)?tmp/|run/|proc/|\[aio\])")
+_UNIT = re.compile(r"[^/]+\.service")
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process: `cgroup` is its path below the host's root, `files` what it runs and is gone.
+
+    Without files it is one that could not be looked at.
+    """
+
+    pid: int
+    name: str
+    cgroup: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Units to restart, units that are left alone, each with why, and processes that belong to neither."""
+
+    restart: dict[str, str]
+    left: dict[str, str]
+    others: list[str]
+
+
+def deleted(maps: str) -> tuple[str, ...]:
+    """Programs and libraries in `/proc/<pid>/maps` that an update has replaced."""
+    found = (match[1] for match in map(_EXECUTABLE.match, maps.split("\n")) if match is not None)
+    return tuple(dict.fromkeys(path for path in found if not _NOT_INSTALLED.match(path)))
+
+
+def cgroup_of(text: str) -> str:
+    """The path in `/proc/<pid>/cgroup` that systemd keeps."""
+    paths = {}
+    for line in text.strip().split("\n"):
+        _number, _colon, rest = line.partition(":")
+        controllers, _colon, path = rest.partition(":")
+        paths[controllers] = path
+    return paths.get("name=systemd") or paths.get("", "")
+
+
+def below(path: str, root: str) -> str:
+    """A cgroup's path as the host's systemd sees it: in a container, `root` comes before all of them."""
+    root = root[: -len("/init.scope")] if root.endswith("/init.scope") else root
+    return path[len(root) :] if root != "/" and path.startswith(root + "/") else path
+
+
+def unit_of(cgroup: str) -> str | None:
+    """The system's unit that a process belongs to; None for sessions of people, containers and virtual machines."""
+    parts = cgroup.strip("/").split("/")
+    if not parts[0].endswith(".slice") or parts[0] in ("user.slice", "machine.slice"):
+        return None
+    for part in parts:
+        if part.endswith(".scope"):
+            return None
+        if _UNIT.fullmatch(part):
+            return part
+    return None
+
+
+def plan(processes: Iterable[Process], never: Sequence[str], also: Sequence[str] = ()) -> Plan:
+    """What to restart: `never` are patterns of units that are left alone, `also` are restarted in any case."""
+    found: dict[str, list[Process]] = {}
+    others = []
+    unseen = {}
+    for process in processes:
+        unit = unit_of(process.cgroup)
+        if not process.files:
+            # Of a unit that nobody restarts it makes no difference.
+            known = unit is None or _matches(unit, never)
+            unseen.update({} if known else {str(unit): f"process {process.pid} ({process.name}) cannot be looked at"})
+        elif unit is None:
+            others.append(f"process {process.pid} ({process.name}): {process.files[0]}")
+        else:
+            found.setdefault(unit, []).append(process)
+    reasons = {unit: _why(each) for unit, each in sorted(found.items())}
+    left = {unit: why for unit, why in reasons.items() if _matches(unit, never)}
+    restart = {unit: why for unit, why in reasons.items() if unit not in left}
+    left.update({unit: why for unit, why in unseen.items() if unit not in restart})
+    for name in also:
+        restart.setdefault(name if "." in name else f"{name}.service", "named by the inventory")
+    return Plan(restart, left, sorted(others))
+
+
+def _why(processes: Sequence[Process]) -> str:
+    files = list(dict.fromkeys(path for each in processes for path in each.files))
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"{len(processes)} processes use {files[0]}{more}, which is gone"
+
+
+def _matches(unit: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(unit, each if "." in each else f"{each}.service") for each in patterns)
+
+
+def outcome(done: Plan, planning: bool) -> dict[str, Any]:
+    """What the step tells. A unit that is left alone goes on with the old code: somebody has to know."""
+    status = Status.WARNING if done.left else Status.SKIPPED if planning else Status.OK
+    word = "would restart" if planning else "restarted"
+    message = f"{word} {', '.join(done.restart)}" if done.restart else "nothing has to be restarted"
+    message += f"; not restarted, though due: {', '.join(done.left)} (a reboot does it)" if done.left else ""
+    message += (
+        f"; {len(done.others)} processes of sessions or containers use files that are gone" if done.others else ""
+    )
+    lines = [f"{unit} left alone: {why}" for unit, why in done.left.items()]
+    lines += [f"{unit}: {why}" for unit, why in done.restart.items()]
+    return {"status": status.value, "message": message, "evidence": lines + done.others}

@@ -1,0 +1,243 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The procedure of maintenance on a lab host: what is refused, what is done in which order, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chat import Chat
+from lab_host import LabHost
+from maintained import ANY_TIME, NEVER, REPOSITORY, UNIT, Maintained
+from pytest_httpserver import HTTPServer
+
+APP = "/opt/options_engine/app.py"
+PERSON = "M. Anager"
+
+
+@pytest.fixture(scope="module")
+def prepared(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabHost]:
+    site = Maintained(lab_host, tmp_path_factory.mktemp("setup"))
+    done = site.play("maintenance_setup")
+    assert done.returncode == 0, site.output
+    # nginx reads all that is there: a copy of a site would be a second site.
+    assert sorted(lab_host.run("ls", "/etc/nginx/sites-enabled").split()) == ["options-engine", "upstream-stand-ins"]
+    assert site.play("maintenance_setup").returncode == 0 and "changed=0" in site.output, site.output
+    yield lab_host
+
+
+@pytest.fixture
+def site(prepared: LabHost, tmp_path: Path) -> Iterator[Maintained]:
+    site = Maintained(prepared, tmp_path)
+    assert site.in_service()
+    yield site
+    prepared.run("day2ctl", "maintenance", "disable", "options_engine", "--force")
+    assert site.in_service(), site.output
+
+
+def chat_at(httpserver: HTTPServer, site: Maintained) -> Chat:
+    chat = Chat(httpserver)
+    channel = {"name": "chat", "kind": "slack", "url": chat.server.url_for("/chat")}
+    site.variables |= {"notify_channels": [channel], "notify_retries": 0, "day2_fail_on": "never"}
+    return chat
+
+
+def told(chat: Chat) -> tuple[str, str]:
+    """That it begins, and how it ended; findings of the report are told beside them."""
+    texts = chat.got()
+    (begin,) = [text for text in texts if "Maintenance begins" in text]
+    (end,) = [text for text in texts if "Maintenance failed" in text or "Maintenance is over" in text]
+    return begin, end
+
+
+def sets(site: Maintained) -> list[str]:
+    return site.host.run("sh", "-c", f"ls -d {REPOSITORY}/*/*/manifest.json 2>/dev/null || true").split()
+
+
+def test_a_window_from_its_beginning_to_its_end(site: Maintained, httpserver: HTTPServer) -> None:
+    chat, before = chat_at(httpserver, site), sets(site)
+    steps = [
+        site.looking("first", then=f"ls -d {REPOSITORY}/*/*/manifest.json > /tmp/first-sets"),
+        {**site.looking("second"), "title": "Second step", "ref": "OE-X01", "duration": "1m"},
+    ]
+    assert site.play("maintenance", day2_maintenance_steps=steps).returncode == 0, site.output
+    for name in ("first", "second"):
+        unit, status, state = site.seen(name)
+        assert (unit, status) == ("inactive", "503")
+        assert state["leases"]["maintenance"]["reason"] == "Scheduled maintenance (any-time)"
+    # The backup is older than the first step, and there is one of each kind.
+    made = set(site.host.run("cat", "/tmp/first-sets").split()) - set(before)
+    assert len(made) == 4
+    assert site.in_service()
+    rows = site.rows()
+    order = ["maintenance-on", "backup-logs", "first", "second", "maintenance-verified",
+             "maintenance-off"]  # fmt: skip
+    assert [name for name in rows if name in order] == order
+    assert {rows[name]["status"] for name in order} == {"ok"}
+    assert rows["second"]["ref"] == ["OE-X01"] and rows["second"]["title"] == "Second step"
+    assert "health" in rows and "unit-options-engine" in rows
+    begin, end = told(chat)
+    assert "Maintenance begins: Scheduled maintenance (any-time)" in begin and "until" in begin
+    assert "Maintenance is over" in end and "Second step: ok" in end and " min" in end
+
+
+def test_check_mode_shows_the_plan_and_changes_nothing(site: Maintained) -> None:
+    before = sets(site)
+    step = site.looking("never-run")
+    assert site.play("maintenance", "--check", day2_maintenance_steps=[step]).returncode == 0, site.output
+    for words in ("nginx answers 503 from the next request on", f"stop {UNIT}", "a verified backup", "step: never-run"):
+        assert words in site.output
+    assert site.host.run("sh", "-c", "test ! -e /tmp/never-run && echo absent") == "absent"
+    assert sets(site) == before and site.in_service() and site.reports() == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"day2_windows": [NEVER]}, "What cannot wait is emergency maintenance"),
+        ({"day2_windows": []}, "options_engine has no windows of maintenance"),
+        ({"day2_windows": [{**ANY_TIME, "rrule": "FREQ=SOMETIMES"}]}, "window 'any-time', field 'rrule'"),
+        ({"day2_maintenance_steps": []}, "There is no step to take"),
+        ({"day2_maintenance_steps": [{"id": "x"}]}, "step 'x', field 'role': is missing"),
+        ({"day2_maintenance_steps": [{"id": "x", "role": "day2.ops.nothing"}]}, "step 'x', field 'role'"),
+        ({"maintenance_window_duration": "-1h"}, "more than nothing"),
+        ({"maintenance_window_duration": "10m"}, "15 min of them are kept for verification"),
+        ({"maintenance_window_duration": "soon"}, "'duration'"),
+        ({"maintenance_window_targets": ["web", "moon"]}, "'targets' has 'moon'"),
+        ({"day2_maintenance_checks": []}, "nobody would know whether the service is well"),
+        ({"maintenance_window_units": ["no-such-unit"]}, "no-such-unit"),
+    ],
+)
+def test_what_may_not_begin_is_refused(site: Maintained, variables: dict[str, Any], words: str) -> None:
+    step = site.looking("refused")
+    assert site.play("maintenance", **{"day2_maintenance_steps": [step], **variables}).returncode != 0
+    assert words in site.output.replace("\\'", "'")
+    assert site.in_service() and site.host.run("sh", "-c", "test ! -e /tmp/refused && echo absent") == "absent"
+
+
+def test_hosts_that_are_not_there_are_refused(site: Maintained) -> None:
+    assert site.play("maintenance", day2_hosts="nobody").returncode != 0
+    assert "no host of the inventory fits day2_hosts (nobody)" in site.output
+
+
+def test_a_service_that_is_ill_is_not_maintained_unless_that_is_known(site: Maintained) -> None:
+    ill = {"id": "ill", "title": "Always ill", "probe": "tcp", "host": "127.0.0.1", "port": 9}
+    variables = {"day2_maintenance_checks_more": [ill], "day2_maintenance_steps": [site.looking("known")],
+                 "maintenance_window_backup": False}  # fmt: skip
+    assert site.play("maintenance", **variables).returncode != 0
+    assert "not well before the maintenance" in site.output and "Always ill" in site.output
+    assert site.in_service()
+    done = site.play("maintenance", **variables, maintenance_window_accept=["ill"], day2_fail_on="never")
+    assert done.returncode == 0, site.output
+    assert site.seen("known")[:2] == ("inactive", "503") and site.in_service()
+
+
+def test_a_second_run_at_the_same_time_is_refused(site: Maintained) -> None:
+    held = {"service": "options_engine", "owner": "maintenance", "reason": "another run", "duration": "10m",
+            "targets": ["web"]}  # fmt: skip
+    assert not site.host.task("day2.ops.maintenance_mode", held, become_user="root").get("failed")
+    assert site.play("maintenance", day2_maintenance_steps=[site.looking("twice")]).returncode != 0
+    assert "Another run holds the mode" in site.output
+    assert list(site.leases()) == ["maintenance"] and site.unit() == "active"
+
+
+def test_a_step_that_fails_is_told_and_the_service_comes_back(site: Maintained, httpserver: HTTPServer) -> None:
+    chat = chat_at(httpserver, site)
+    steps = [site.step("breaks", "sh", "-c", "echo no network >&2; exit 7"), site.looking("after")]
+    variables = {"day2_maintenance_steps": steps, "maintenance_window_backup": False}
+    assert site.play("maintenance", **variables, day2_fail_on="critical").returncode != 0
+    assert site.in_service()
+    assert site.host.run("sh", "-c", "test ! -e /tmp/after && echo absent") == "absent"
+    rows = site.rows()
+    assert rows["breaks"]["status"] == "critical" and "no network" in rows["breaks"]["message"]
+    assert (rows["maintenance-off"]["status"], rows["maintenance-verified"]["status"]) == ("ok", "ok")
+    assert "steps" not in rows
+    _begin, end = told(chat)
+    assert "Maintenance failed, the service is back" in end and "no network" in end
+
+
+def test_what_was_broken_keeps_the_mode_and_says_what_to_do(site: Maintained, httpserver: HTTPServer) -> None:
+    chat = chat_at(httpserver, site)
+    spoil = site.step("spoils", "sh", "-c", f"mv {APP} {APP}.kept; echo 'raise SystemExit(3)' > {APP}")
+    try:
+        done = site.play("maintenance", day2_maintenance_steps=[spoil], maintenance_window_backup=False,
+                         day2_fail_on="critical")  # fmt: skip
+        assert done.returncode != 0
+        assert site.web() == "503" and list(site.leases()) == ["maintenance"]
+        off = site.rows()["maintenance-off"]
+        assert off["status"] == "critical" and "the mode is kept until" in off["message"]
+        assert "day2ctl maintenance disable options_engine --owner maintenance" in off["message"]
+        _begin, end = told(chat)
+        assert "the service is NOT back" in end and "day2ctl maintenance disable" in end
+    finally:
+        site.host.run("mv", f"{APP}.kept", APP)
+        site.host.run("systemctl", "reset-failed", UNIT)
+        site.host.run("systemctl", "restart", UNIT)
+    site.host.run("day2ctl", "maintenance", "disable", "options_engine", "--owner", "maintenance")
+    # As the message says.
+    assert site.in_service()
+
+
+def test_no_step_is_taken_where_the_backup_failed(site: Maintained) -> None:
+    done = site.play("maintenance", day2_maintenance_steps=[site.looking("unsafe")],
+                     postgres_backup_databases=["no_such_database"])  # fmt: skip
+    assert done.returncode != 0 and site.in_service(), site.output
+    assert site.host.run("sh", "-c", "test ! -e /tmp/unsafe && echo absent") == "absent"
+    rows = site.rows()
+    assert (
+        rows["maintenance-backup"]["status"] == "critical"
+        and "no_such_database" in rows["maintenance-backup"]["message"]
+    )
+    assert rows["maintenance-off"]["status"] == "ok"
+
+
+def test_a_step_that_does_not_fit_is_left_out(site: Maintained) -> None:
+    steps = [{**site.looking("fits"), "duration": "1m"}, {**site.looking("too-long"), "duration": "30d"}]
+    done = site.play("maintenance", day2_maintenance_steps=steps, maintenance_window_backup=False)
+    assert done.returncode == 0, site.output
+    row = site.rows()["too-long"]
+    assert row["status"] == "warning" and "left out: it takes 30 d" in row["message"]
+    assert site.seen("fits")[1] == "503"
+    assert site.host.run("sh", "-c", "test ! -e /tmp/too-long && echo absent") == "absent"
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"approved_by": ""}, "approved_by is missing: one of M. Anager has to approve"),
+        ({"approved_by": "S. Omebody"}, "'S. Omebody' is none of those who may approve: M. Anager"),
+        ({"day2_approvers": []}, "nobody can approve"),
+        ({"maintenance_window_reason": ""}, "an emergency has a reason"),
+        ({"maintenance_window_emergency": "lunch"}, "one of security, database, application"),
+        ({"maintenance_window_emergency": ""}, "Say what kind of emergency it is"),
+    ],
+)
+def test_an_emergency_is_approved_by_somebody_who_may(site: Maintained, variables: dict[str, Any], words: str) -> None:
+    assert emergency(site, **variables).returncode != 0
+    assert words in site.output.replace("\\'", "'")
+    assert site.in_service() and site.reports() == 0
+
+
+def emergency(site: Maintained, **variables: Any) -> Any:
+    return site.play("emergency_maintenance", **{
+        "day2_windows": [NEVER], "day2_approvers": [PERSON], "approved_by": PERSON, "maintenance_window_backup": False,
+        "maintenance_window_emergency": "application", "maintenance_window_reason": "it leaks memory",
+        "day2_emergency_application_steps": [site.looking("mended")], **variables,
+    })  # fmt: skip
+
+
+def test_an_emergency_mends_what_is_ill_and_records_who_approved(site: Maintained) -> None:
+    # Ill before, and well after the units were stopped and started.
+    site.host.run("systemctl", "kill", "--signal=STOP", UNIT)
+    assert emergency(site, maintenance_window_units_timeout="5s").returncode == 0, site.output
+    _unit, status, state = site.seen("mended")
+    lease = state["leases"]["emergency-maintenance"]
+    assert status == "503" and lease["approved_by"] == PERSON
+    assert lease["reason"] == "Emergency maintenance (application): it leaks memory"
+    assert f"approved by {PERSON}" in site.rows()["maintenance-on"]["evidence"]
+    assert site.in_service()
