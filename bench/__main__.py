@@ -10,7 +10,20 @@ import json
 import sys
 from collections.abc import Callable
 
-from bench import backup, checklist, faults, files, history, logs, pitr, report, restore, restore_faults
+from bench import (
+    backup,
+    checklist,
+    faults,
+    files,
+    history,
+    logs,
+    maintenance,
+    maintenance_faults,
+    pitr,
+    report,
+    restore,
+    restore_faults,
+)
 from bench.measure import ROOT, Figure
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
@@ -23,6 +36,8 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "pitr": pitr.run,
     "restore": restore.run,
     "restore_faults": restore_faults.run,
+    "maintenance": maintenance.run,
+    "maintenance_faults": maintenance_faults.run,
     "checklist": checklist.run,
 }
 

@@ -4,13 +4,15 @@
 
 """A backup of 1.5 GB: the module against the manual's script, and against bare pg_dump and zstd with a digest.
 
-All of it runs in one lab host, one after the other. Then the same into an S3 (moto, on this machine), and the memory of
-the module's own process for a small database and for this one.
+All of it runs in one lab host, by turns. Then the same into an S3 (moto, on this machine) beside plain uploads of the
+same bytes, and the memory of the module's own processes for a small database and for this one; for one of 5 GB too,
+when `DAY2_SIZES` (GB, with commas) has it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import tempfile
 import threading
@@ -20,7 +22,7 @@ from typing import Any
 
 import boto3
 
-from bench.measure import Figure
+from bench.measure import Figure, alternate
 
 HOST = "options-engine-1"
 PLACE = "/var/lib/postgresql/bench"
@@ -36,6 +38,22 @@ SCRIPT = f"""set -eu; cd {PLACE}; rm -rf script copy; mkdir script copy
 pg_dump -Fc big > script/big.dump; gzip script/big.dump; cp script/big.dump.gz copy/
 gunzip -c copy/big.dump.gz > copy/big.dump; pg_restore --list copy/big.dump > /dev/null
 stat -c %s script/big.dump.gz"""
+# The files of the newest set at once, as the module does, without anything else.
+PLAIN = """
+import boto3, glob, sys, time
+from concurrent.futures import ThreadPoolExecutor
+endpoint, place = sys.argv[1:]
+client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="testing",
+                      aws_secret_access_key="testing")
+newest = max(glob.glob(place + "/sets/postgresql/2*"))
+contents = [open(path, "rb").read() for path in glob.glob(newest + "/db001/*")]
+begun = time.monotonic()
+with ThreadPoolExecutor(2) as pool:
+    for number, content in enumerate(contents):
+        pool.submit(client.put_object, Bucket="bench", Key=f"plain{number}", Body=content)
+print(time.monotonic() - begun)
+"""
+RUNS = 2
 BARE = f"set -eu; cd {PLACE}; pg_dump -Fc -Z0 big | zstd -q -3 -T0 | tee bare.zst | sha256sum; stat -c %s bare.zst"
 
 
@@ -55,10 +73,7 @@ def run() -> list[Figure]:
         lab.up({HOST: "options_engine"})
         with tempfile.TemporaryDirectory() as folder:
             lab_host = LabHost(lab, Path(folder))
-            lab_host.sql("CREATE DATABASE big", "postgres")
-            lab_host.run("runuser", "-u", "postgres", "--", "pgbench", "-iq", "-s", "70", "big")
-            lab_host.sql(TICKS, "big")
-            lab_host.sql("VACUUM ANALYZE", "big")
+            _made(lab_host, "big", 70, 4_000_000)
             lab_host.run("runuser", "-u", "postgres", "--", "mkdir", "-p", PLACE)
             size = int(lab_host.sql("SELECT pg_database_size('big')", "postgres"))
             return _measure(lab_host, size) + _s3(lab_host, lab.s3()) + _memory(lab_host)
@@ -80,31 +95,64 @@ def _s3(lab_host: Any, endpoint: str) -> list[Figure]:
     boto3.client("s3", endpoint_url=endpoint, **keys).create_bucket(Bucket="bench")
     there = {"repository": "s3://bench/sets", "s3_endpoint_url": endpoint, "s3_access_key": "testing",
              "s3_secret_key": "testing"}  # fmt: skip
-    local = statistics.median(_backup(lab_host, verify="none")["seconds"] for _time in range(2))
-    remote = statistics.median(_backup(lab_host, verify="none", **there)["seconds"] for _time in range(2))
-    return [Figure("to S3 against the local time", remote / local, 1.2, f"{remote:.1f} s / {local:.1f} s")]
 
+    def plain() -> float:
+        return float(lab_host.run("runuser", "-u", "postgres", "--", "python3", "-c", PLAIN, endpoint, PLACE))
 
-def _memory(lab_host: Any) -> list[Figure]:
-    lab_host.sql("CREATE DATABASE small", "postgres")
-    lab_host.run("runuser", "-u", "postgres", "--", "pgbench", "-iq", "-s", "7", "small")
-    small, large = (_most_memory(lab_host, name) for name in ("small", "big"))
+    local, remote, server = alternate(
+        RUNS,
+        lambda: float(_backup(lab_host, verify="none")["seconds"]),
+        lambda: float(_backup(lab_host, verify="none", **there)["seconds"]),
+        plain,
+    )
+    about = f"{remote:.1f} s / {local:.1f} s"
     return [
-        Figure("memory of the module's process", large, 200, f"{small:.0f} MB for 0.1 GB", unit="MB"),
-        Figure("the same against a small database's", large / small, 1.2, f"{large:.0f} MB / {small:.0f} MB"),
+        Figure("to S3 against the local time", remote / local, 1.2, about),
+        Figure("the same less plain uploads", (remote - server) / local, 1.2, f"{about}, {server:.1f} s of it plain"),
     ]
 
 
-def _most_memory(lab_host: Any, database: str) -> float:
-    """Of the Python process that works, in MB, sampled while it does."""
-    done, seen = threading.Event(), [0.0]
+def _memory(lab_host: Any) -> list[Figure]:
+    found = {"1.5 GB": _most_memory(lab_host, "big")}
+    _made(lab_host, "small", 7, 0)
+    found["0.1 GB"] = _most_memory(lab_host, "small")
+    if "5" in os.environ.get("DAY2_SIZES", "").split(","):
+        lab_host.sql("DROP DATABASE big", "postgres")
+        _made(lab_host, "large", 235, 13_000_000)
+        found["5 GB"] = _most_memory(lab_host, "large")
+    together = {name: whole for name, (_largest, whole) in found.items()}
+    largest = {name: each for name, (each, _whole) in found.items()}
+    return [
+        Figure("memory of the module's processes", max(together.values()), 200, _told(together), unit="MB"),
+        Figure(
+            "the largest against a small database's", max(largest.values()) / largest["0.1 GB"], 1.2, _told(largest)
+        ),
+    ]
+
+
+def _told(found: dict[str, float]) -> str:
+    return ", ".join(f"{each:.0f} MB for {name}" for name, each in found.items())
+
+
+def _made(lab_host: Any, name: str, scale: int, ticks: int) -> None:
+    lab_host.sql(f"CREATE DATABASE {name}", "postgres")
+    lab_host.run("runuser", "-u", "postgres", "--", "pgbench", "-iq", "-s", str(scale), name)
+    lab_host.sql(TICKS.replace("4000000", str(ticks)), name)
+    lab_host.sql("VACUUM ANALYZE", name)
+
+
+def _most_memory(lab_host: Any, database: str) -> tuple[float, float]:
+    """In MB, of the largest Python process and of all together (shared pages count in each), sampled while they work.
+
+    A table whose rows are packed has one of its own, and there are as many at a time as there are streams.
+    """
+    done, seen = threading.Event(), [0.0, 0.0]
 
     def sample() -> None:
         while not done.wait(0.1):
-            for line in lab_host.run("ps", "-u", "postgres", "-o", "rss=,comm=").split("\n"):
-                rss, _space, name = line.strip().partition(" ")
-                if name.strip().startswith("python"):
-                    seen[0] = max(seen[0], int(rss) / 1024)
+            lines = [line.split() for line in lab_host.run("ps", "-u", "postgres", "-o", "rss=,comm=").split("\n")]
+            own = [int(words[0]) / 1024 for words in lines if len(words) > 1 and words[1].startswith("python")]
+            seen[:] = [max(seen[0], *own, 0.0), max(seen[1], sum(own))]
 
     thread = threading.Thread(target=sample)
     thread.start()
@@ -113,35 +161,41 @@ def _most_memory(lab_host: Any, database: str) -> float:
     finally:
         done.set()
         thread.join()
-    return seen[0]
+    return seen[0], seen[1]
 
 
 def _measure(lab_host: Any, size: int) -> list[Figure]:
-    script, said = _in_host(lab_host, SCRIPT)
-    script_size = int(said.split()[-1])
-    ours, bare, verify, sizes = [], [], [], []
-    for _time in range(2):
-        bare.append(_in_host(lab_host, BARE)[0])
+    own_seconds, verify, sizes = [], [], [0, 0]
+
+    def script() -> float:
+        seconds, said = _in_host(lab_host, SCRIPT)
+        sizes[0] = int(said.split()[-1])
+        return seconds
+
+    def ours() -> float:
         outcome = _backup(lab_host)
-        ours.append(outcome["seconds"])
+        own_seconds.append(outcome["seconds"])
         verify.append(outcome["verify_seconds"])
-        sizes.append(outcome["set"]["size"])
-    own, alone, proof = statistics.median(ours), statistics.median(bare), statistics.median(verify)
+        sizes[1] = outcome["set"]["size"]
+        return float(outcome["seconds"] + outcome["verify_seconds"])
+
+    manual, alone, whole = alternate(RUNS, script, lambda: _in_host(lab_host, BARE)[0], ours)
+    own, proof = statistics.median(own_seconds), statistics.median(verify)
     detail = f"{size / 2**30:.2f} GB database"
     return [
         Figure(
             "faster than the manual's script",
-            script / (own + proof),
+            manual / whole,
             2.8,
-            f"{script:.1f} s / {own + proof:.1f} s, verified; {detail}",
+            f"{manual:.1f} s / {whole:.1f} s, verified; {detail}",
             at_least=True,
         ),
         Figure("against bare pg_dump | zstd", own / alone, 1.15, f"{own:.1f} s / {alone:.1f} s"),
         Figure("verify: read against the dump", proof / own, 0.5, f"{proof:.1f} s / {own:.1f} s"),
         Figure(
             "size against the script's",
-            sizes[-1] / script_size,
+            sizes[1] / sizes[0],
             1.0,
-            f"{sizes[-1] / 2**20:.0f} MB / {script_size / 2**20:.0f} MB",
+            f"{sizes[1] / 1e6:.1f} MB / {sizes[0] / 1e6:.1f} MB",
         ),
     ]

@@ -48,9 +48,24 @@ options:
   keep_data:
     description:
       - Keeps the old data directory under a dated name; a restore that fails then puts it back. It needs room for both.
-      - Without it files that are as they should be are reused (C(--delta)), and there is no way back.
+        Transactions that are in its WAL only, because the archive has not got it, are a warning.
+      - Without it files that are as they should be are reused (C(--delta)), and there is no way back. It is refused
+        when transactions are in no archive.
+      - A run that was killed is finished by the next one with the same target. O(state=reverted) goes back to the old
+        files instead.
     type: bool
     default: true
+  archiving:
+    description:
+      - Whether a cluster that is restored in place archives its WAL into the stanza.
+      - V(auto) has it archive as configured where it replaces the cluster that the stanza backs up (same system
+        identifier, C(pg1-path), and not itself restored without archiving). Anywhere else, such as in an empty
+        directory or on another host, it would put its WAL among the original's, so C(archive_mode) is off.
+      - V(preserve) leaves C(archive_mode) as it was backed up - for a host that takes the original's place.
+      - V(disable) switches it off.
+    type: str
+    choices: [auto, preserve, disable]
+    default: auto
   unit:
     description: The systemd unit of the cluster, where it is not the one of Debian's or PostgreSQL's packages.
     type: str

@@ -95,6 +95,11 @@ sets:
     verified: {description: 'V(none), V(digest) or V(read).', type: str, sample: read}
     proven_at: {description: 'When a restore of it was proven, or null.', type: str, sample: null}
     damaged: {description: 'What is wrong with it, or null.', type: str, sample: null}
+    history:
+      description: Verdicts of damage and those that took them back, oldest first - C(at), C(found), C(by), C(why).
+      type: list
+      elements: dict
+      sample: []
     encrypted: {description: Whether it is encrypted., type: bool, sample: false}
     locations: {description: Where it is., type: list, elements: str, sample: [/var/backups/shop]}
     kept_because: {description: Why the policy keeps it; empty when it would go., type: list, elements: str}

@@ -20,6 +20,7 @@ description:
 extends_documentation_fragment:
   - day2.ops.postgres
   - day2.ops.repository
+  - day2.ops.proof
   - day2.ops.physical
   - day2.ops.physical.restore
 options:
@@ -63,12 +64,15 @@ options:
     description:
       - V(present) restores. It does so in each run.
       - V(reverted) gives the database that was replaced its name back. It is refused when rows were written since,
-        unless O(force=true).
+        unless O(force=true). A second time it changes nothing.
+      - With O(method=physical) V(reverted) puts the old data directory back after a restore in place that was killed.
     type: str
     choices: [present, reverted]
     default: present
   force:
-    description: Goes back though rows were written since. They stay in the database that is put aside.
+    description:
+      - Goes back though rows were written since. They stay in the database that is put aside.
+      - With O(method=physical) a server that is running may be stopped.
     type: bool
     default: false
   identity:
@@ -84,28 +88,6 @@ options:
     elements: str
     choices: [other_cluster, slots, subscriptions, create_roles]
     default: []
-  expect:
-    description: What the site expects of the restored database. A single wrong answer, and nothing is replaced.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      query:
-        description: One SELECT of one column and one row. It is run read-only.
-        type: str
-        required: true
-      result:
-        description: The answer, as psql prints it.
-        type: str
-        required: true
-      title:
-        description: How messages call it.
-        type: str
-        default: ''
-  amcheck:
-    description: Checks B-tree indexes by C(amcheck), where the server has it and the role is a superuser.
-    type: bool
-    default: true
   keep_old:
     description: How long a replaced database is kept. Later runs for the same O(target) drop it.
     type: str
@@ -130,7 +112,10 @@ options:
     type: str
 attributes:
   check_mode:
-    description: Says what would be done, what it needs and what speaks against it. Nothing is changed.
+    description:
+      - Says what would be done, what it needs and what speaks against it. Nothing is changed.
+      - It compares the digests of what the set has of the database up to 1 GiB, the sizes of more, and opens an
+        encrypted set with O(identity).
     support: full
   diff_mode:
     description: There is nothing to show.
@@ -174,6 +159,21 @@ EXAMPLES = r"""
     repository: /var/backups/shop
   become: true
   become_user: postgres
+
+- name: Look at the cluster as it was before a mistake, beside the live one
+  day2.ops.pg_restore:
+    method: physical
+    recover_to: {time: "2026-01-31T14:29:00Z"}
+    scratch_cluster: /var/lib/postgresql/scratch
+  become: true
+  become_user: postgres
+
+- name: Put the whole cluster back to that time; run it again if it was killed
+  day2.ops.pg_restore:
+    method: physical
+    recover_to: {time: "2026-01-31T14:29:00Z"}
+    force: true
+  become: true
 """
 
 RETURN = r"""
@@ -193,6 +193,20 @@ kept:
   description: Where the data directory of before is, or null.
   returned: with O(method=physical), when something was restored
   type: str
+archives:
+  description: Whether the restored cluster archives its WAL as it is configured (O(archiving)).
+  returned: with O(method=physical), when something was restored in place
+  type: bool
+unarchived:
+  description:
+    - Transactions that were in the WAL of the replaced cluster only - how many, from when to when, in which segments of
+      which directory - or null. In check mode RV(plan) has it, as of now.
+  returned: with O(method=physical), when something was restored in place
+  type: dict
+resumed:
+  description: That a restore that was interrupted was finished.
+  returned: with O(method=physical), when it was
+  type: bool
 scratch:
   description: The scratch cluster - directory, port, socket.
   returned: with O(scratch_cluster)

@@ -21,6 +21,7 @@ description:
 extends_documentation_fragment:
   - day2.ops.postgres
   - day2.ops.repository
+  - day2.ops.proof
   - day2.ops.physical
 options:
   method:
@@ -39,8 +40,18 @@ options:
     description: The database in the sets, or the one that is asked.
     type: str
     required: true
+  copy_to:
+    description:
+      - The second location of the sets (M(day2.ops.pg_backup)). What is found of a set is noted there too, as
+        far as it is true of the copy - a proof, and contents that are not what the manifest says, but not bytes that
+        were lost in O(repository). A copy whose bytes nobody has compared is read for it.
+      - One that does not answer is a warning.
+    type: str
   source:
-    description: A certain set, as M(day2.ops.pg_restore) takes it, instead of those that need it most.
+    description:
+      - A certain set, as M(day2.ops.pg_restore) takes it, instead of those that need it most.
+      - By its id a set that is marked as damaged is taken too. Where it restores whole, the mark is taken away, and
+        C(history) of its C(state.json) tells both.
     type: str
   identity:
     description: The file of a secret key of age, for encrypted sets. This tests the key too.
@@ -56,28 +67,6 @@ options:
     description: More settings of the scratch cluster, such as C(shared_preload_libraries) that an extension needs.
     type: dict
     default: {}
-  expect:
-    description: What the site expects of the restored database.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      query:
-        description: One SELECT of one column and one row. It is run read-only.
-        type: str
-        required: true
-      result:
-        description: The answer, as psql prints it.
-        type: str
-        required: true
-      title:
-        description: How messages call it.
-        type: str
-        default: ''
-  amcheck:
-    description: Checks B-tree indexes by C(amcheck), where the server has it.
-    type: bool
-    default: true
   newest_row:
     description:
       - One SELECT of the time of the newest committed row. RPO is counted from it. Without it from the time of the
@@ -94,11 +83,15 @@ options:
     type: int
     default: 1
   time_budget:
-    description: No other set is begun that would end later, by what drills took before.
+    description:
+      - No set is begun that would end later, by what drills took before, or by the time in which the set was made.
+        Where not even the first one would end in time, the drill is put off, which is a warning.
     type: str
     default: 1h
   disk_budget:
-    description: A set whose database is larger is not restored. Without it the free space.
+    description:
+      - A set that needs more is not restored - the database with its indexes, the archive while it is unpacked, WAL,
+        and the files of the cluster. The free space counts in any case.
     type: str
   jobs:
     description: How many processes load rows and build indexes. Without it as many as there are processors.
@@ -195,9 +188,12 @@ def main() -> None:
             outcome = run_physical(drill, params, module.check_mode)
         else:
             series = arguments.series(params, KIND)
-            outcome = run(drill, arguments.repository(params), series, module.check_mode)
+            copy = arguments.repository(params, "copy_to") if params["copy_to"] else None
+            outcome = run(drill, arguments.repository(params), series, module.check_mode, copy)
     except Day2Error as exc:
         module.fail_json(msg=str(exc))
+    for warning in outcome.pop("warnings", []):
+        module.warn(warning)
     if any(each["status"] == "critical" for each in outcome["steps"]):
         module.fail_json(**outcome)
     module.exit_json(**outcome)

@@ -52,6 +52,15 @@ def test_configuration_is_back_with_its_owners(engine: Any) -> None:
     assert any(engine.run(f"grep -rqx broken {path}").rc == 0 for path in kept)
 
 
+def test_it_was_reverted_in_between(engine: Any) -> None:
+    before = engine.check_output("cat /root/quotes.before")
+    assert engine.check_output("cat /root/quotes.recovered") == before
+    assert engine.check_output("cat /root/quotes.reverted") == "0"
+    assert engine.check_output("cat /root/configuration.reverted") == "broken"
+    undone = query(engine, "postgres", "SELECT datname FROM pg_database WHERE datname ~ '^options_engine_undone_'")
+    assert query(engine, undone, "SELECT count(*) FROM quotes") == before
+
+
 def test_the_service_runs_on_it(engine: Any) -> None:
     assert engine.service("options-engine").is_running
     ask = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8080/health').read().decode())"
@@ -59,7 +68,11 @@ def test_the_service_runs_on_it(engine: Any) -> None:
 
 
 def test_the_report_of_the_recovery() -> None:
-    rows = results("recovery")
+    for run in ("recovery", "recovery_again"):
+        _recovered(results(run))
+
+
+def _recovered(rows: dict[str, dict[str, Any]]) -> None:
     assert rows["restore-options_engine"]["status"] == "ok" and rows["restore-options_engine"]["ref"] == ["OE-R02"]
     assert rows["health"]["status"] == "ok" and "steps" not in rows
 

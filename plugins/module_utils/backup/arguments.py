@@ -58,7 +58,7 @@ MAKING: dict[str, dict[str, Any]] = {
     "verify": {"type": "str", "default": "read", "choices": ["none", "read"]},
     "lock_wait": {"type": "str", "default": "0s"},
     "jobs": {"type": "int"},
-    "compression_level": {"type": "int", "default": 3},
+    "compression_level": {"type": "int"},
     "spool_max": {"type": "str", "default": "64MiB"},
     "timeout": {"type": "str"},
     "run_id": {"type": "str"},
@@ -135,11 +135,12 @@ def jobs(params: Mapping[str, Any]) -> int:
     return wanted or os.cpu_count() or 1
 
 
-def level(params: Mapping[str, Any]) -> int:
-    wanted = int(params["compression_level"])
-    if not 1 <= wanted <= 19:
+def level(params: Mapping[str, Any]) -> int | None:
+    """None: whoever makes the backup chooses."""
+    wanted = params["compression_level"]
+    if wanted is not None and not 1 <= wanted <= 19:
         raise ArgumentFault(f"'compression_level' is {wanted}; zstd has 1 to 19")
-    return wanted
+    return int(wanted) if wanted is not None else None
 
 
 def plan(params: Mapping[str, Any], default_series: str) -> dict[str, Any]:

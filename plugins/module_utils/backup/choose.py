@@ -30,17 +30,18 @@ def choose(
     source: str = LATEST,
     run_id: str | None = None,
     broken: Mapping[str, str] | None = None,
+    damaged_too: bool = False,
 ) -> BackupSet:
     """`source` is latest, an id, or a time: the newest good set, that set, or the newest good one at or before it.
 
     `sets` are newest first. `run_id` leaves only sets of that run. `broken` are sets whose manifest cannot be taken,
-    with the reason. A damaged set is refused by its id and passed over otherwise.
+    with the reason. A damaged set is passed over, and refused by its id unless it may be `damaged_too`.
     """
     wanted = [each for each in sets if run_id is None or each.manifest.run_id == run_id]
     if run_id is not None and not wanted:
         raise NoSuchSet(f"there is no set of run {run_id}; {_runs(sets)}")
     if SET_ID.fullmatch(source):
-        return _by_id(wanted, source, broken or {})
+        return _by_id(wanted, source, broken or {}, damaged_too)
     moment = None if source == LATEST else parse_time(source)
     good = [each for each in wanted if each.state.damaged is None]
     for each in good:
@@ -79,10 +80,10 @@ def parse_time(text: str) -> float:
     return moment.timestamp() + float(f"0.{fraction or 0}")
 
 
-def _by_id(sets: Sequence[BackupSet], name: str, broken: Mapping[str, str]) -> BackupSet:
+def _by_id(sets: Sequence[BackupSet], name: str, broken: Mapping[str, str], damaged_too: bool) -> BackupSet:
     for each in sets:
         if each.manifest.id == name:
-            if each.state.damaged is not None:
+            if each.state.damaged is not None and not damaged_too:
                 raise NoSuchSet(f"{name} is damaged: {each.state.damaged}")
             return each
     if name in broken:

@@ -30,7 +30,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.repository import 
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import describe
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import fetch
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import BYTES, Unit, format_quantity
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_bytes
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import Program
@@ -140,7 +140,7 @@ def _planned(
         }
         for goal, listing in zip(goals, listings)
     ]
-    would = ", ".join(f"{row['place']} ({_bytes(listing.size)})" for row, listing in zip(rows, listings))
+    would = ", ".join(f"{row['place']} ({format_bytes(listing.size)})" for row, listing in zip(rows, listings))
     return {
         "changed": True,
         "reverted": False,
@@ -154,8 +154,8 @@ def _planned(
 
 
 def _choose(order: Order, repository: Repository) -> tuple[BackupSet, list[str]]:
-    found = sets.load(repository, order.series)
     try:
+        found = sets.published(repository, order.series)
         chosen = choose(found.sets, order.source, order.run_id, found.broken)
     except Day2Error as exc:
         raise RestoreRefused(f"{repository.name}, series {order.series}: {exc}; {_UNTOUCHED}") from exc
@@ -214,8 +214,8 @@ def _fits(goals: Sequence[Target], listings: Sequence[Listing]) -> None:
         wanted[device] = needs, count = needs + listing.needs, count + listing.count + around
         if needs > size:
             raise RestoreRefused(
-                f"{goal.place} does not fit beside what is there: {_bytes(needs)} are needed and {_bytes(size)} free in"
-                f" {folder}; {_UNTOUCHED}"
+                f"{goal.place} does not fit beside what is there: {format_bytes(needs)} are needed and"
+                f" {format_bytes(size)} free in {folder}; {_UNTOUCHED}"
             )
         if inodes is not None and count > inodes:
             raise RestoreRefused(f"{folder} has {inodes} inodes left, and {count} are needed; {_UNTOUCHED}")
@@ -277,7 +277,3 @@ def _step(order: Order, outcome: Mapping[str, Any], began: float, seconds: float
         started=rfc3339(began),
         duration=round(seconds or 0.0, 3),
     ).to_dict()
-
-
-def _bytes(number: int) -> str:
-    return format_quantity(number, Unit("B", BYTES))

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, Sequence
 
+from ansible_collections.day2.ops.plugins.module_utils.backup.compression import USUAL, of_level
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import StoredFile
 from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Coding, Target, store
@@ -31,7 +32,7 @@ class Options:
 
     paths: Sequence[str]
     exclude: Sequence[str] = ()
-    level: int = 3
+    level: int | None = None
     recipients: Sequence[str] = ()
     timeout: float | None = None
 
@@ -52,7 +53,8 @@ def check(options: Options) -> None:
 def pack(options: Options, repository: Repository, folder: str) -> tuple[list[StoredFile], dict[str, Any]]:
     """Every path into an archive of its own; names in it begin below /."""
     check(options)
-    coding = Coding(options.level, os.cpu_count() or 1, options.recipients)
+    compression = of_level(options.level) if options.level is not None else USUAL
+    coding = Coding(compression, os.cpu_count() or 1, options.recipients)
     files = []
     for number, path in enumerate(options.paths, start=1):
         argv = ["tar", "--create", "--file=-", "--sort=name", "--numeric-owner", "--xattrs", "--acls", "--sparse"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Mapping
 
@@ -26,6 +26,8 @@ SET_ID = re.compile(r"\d{8}T\d{6}Z(-[0-9a-z]{1,8})?")
 _SAFE_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SEAL = "digest"
+# Verdicts in a state.
+_REMEMBERED = 20
 
 
 class ManifestError(Day2Error):
@@ -104,6 +106,8 @@ class State:
     proven: dict[str, Any] = field(default_factory=dict)
     # What is wrong with it, once something was found.
     damaged: str | None = None
+    # Verdicts of damage and those that took them back, oldest first: at, found, by, why.
+    history: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def whole(self) -> bool:
@@ -114,6 +118,17 @@ class State:
     def good(self) -> bool:
         """It was read to its end, or restored: what has only its digests may still be a file that no key opens."""
         return (self.verified == "read" or self.proven_at is not None) and self.damaged is None
+
+    def found_damaged(self, why: str, at: float, by: str) -> State:
+        return replace(self, damaged=why, history=self._and("damaged", at, by, why))
+
+    def found_whole(self, at: float, by: str, **verdict: Any) -> State:
+        """It was read or restored whole: an earlier verdict of damage is history. `verdict` are fields of this."""
+        history = self.history if self.damaged is None else self._and("whole", at, by, None)
+        return replace(self, damaged=None, history=history, **verdict)
+
+    def _and(self, found: str, at: float, by: str, why: str | None) -> list[dict[str, Any]]:
+        return [*self.history, {"at": rfc3339(at), "found": found, "by": by, "why": why}][-_REMEMBERED:]
 
     def render(self) -> bytes:
         return (
@@ -231,6 +246,7 @@ def parse_state(text: bytes | None) -> State:
         proven_at=_number(record.get("proven_at")),
         proven=dict(proven) if isinstance(proven, Mapping) else {},
         damaged=str(record["damaged"]) if record.get("damaged") else None,
+        history=[dict(each) for each in record.get("history") or [] if isinstance(each, Mapping)],
     )
 
 

@@ -14,12 +14,14 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Callable, Sequence
 
+from ansible_collections.day2.ops.plugins.module_utils.backup.compression import USUAL, Compression, of_level
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import StoredFile
 from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository
+from ansible_collections.day2.ops.plugins.module_utils.backup.sampling import chosen
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Coding, Target, store
 from ansible_collections.day2.ops.plugins.module_utils.postgres import catalogue
 from ansible_collections.day2.ops.plugins.module_utils.postgres.catalogue import Table
@@ -42,11 +44,11 @@ KIND = "postgresql"
 
 @dataclass(frozen=True)
 class Options:
-    """How a cluster is dumped."""
+    """How a cluster is dumped. Without a `level` of zstd's a sample of each large table decides on its compression."""
 
     databases: Sequence[str]
     jobs: int
-    level: int = 3
+    level: int | None = None
     recipients: Sequence[str] = ()
     count_rows: bool = True
     standby: bool = False
@@ -57,11 +59,12 @@ class Options:
 
 @dataclass(frozen=True)
 class _Unit:
-    """One stream: the larger ones begin first."""
+    """One stream: the larger ones begin first. `rows_of` is the table that it is of alone."""
 
     target: Target
     program: Program
     size: int
+    rows_of: Table | None = None
 
 
 @dataclass
@@ -82,6 +85,9 @@ def inspect(login: Login, options: Options) -> tuple[Server, list[dict[str, Any]
             raise ServerError("this server is a standby; say `standby: true` to read from it")
         found = catalogue.databases(connection, list(options.databases))
     programs = {name: tool(name, server, options.bin_dir) for name in ("pg_dump", "pg_dumpall", "pg_restore")}
+    with suppress(ServerError):
+        # It is wanted for samples only, and no dump depends on these.
+        programs["psql"] = tool("psql", server, options.bin_dir)
     return (
         server,
         found,
@@ -109,9 +115,10 @@ def dump(
             reverse=True,
         )
         stop = threading.Event()
-        coding = Coding(options.level, _threads(units, options.jobs), options.recipients)
+        threads = _threads(units, options.jobs)
 
         def run(unit: _Unit) -> StoredFile:
+            coding = Coding(_compression(login, options, programs, unit, stop), threads, options.recipients)
             return store(repository, folder, unit.target, coding, [unit.program], timeout=options.timeout, stop=stop)
 
         def count() -> dict[str, list[dict[str, Any]]]:
@@ -120,6 +127,16 @@ def dump(
         files, rows = _together(run, units, count, options.jobs, stop)
         about = _about(server, options, programs, opened, rows)
     return sorted(files, key=lambda each: each.path), about
+
+
+def _compression(
+    login: Login, options: Options, programs: dict[str, str], unit: _Unit, stop: threading.Event
+) -> Compression:
+    if options.level is not None:
+        return of_level(options.level)
+    if unit.rows_of is None or unit.target.database is None:
+        return USUAL
+    return chosen(login, programs.get("psql"), unit.target.database, unit.rows_of, stop)
 
 
 def _threads(units: Sequence[_Unit], jobs: int) -> int:
@@ -172,6 +189,9 @@ def _open(
     connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
     ((snapshot,),) = ask(connection, "SELECT pg_export_snapshot()")
     catalogue.read_everything(connection)
+    if options.timeout is not None:
+        # Of other programs so much is waited for too: whoever counts rows does not wait for a lock for ever.
+        ask(connection, "SELECT set_config('lock_timeout', %s, true)", (f"{options.timeout * 1000:.0f}ms",))
     tables = catalogue.tables(connection)
     held = {"extensions": catalogue.extensions(connection), "roles": catalogue.roles(connection)}
     properties = {**properties, **held}
@@ -189,7 +209,7 @@ def _open(
     for index, table in enumerate(own, start=1):
         argv = [*common, "--data-only", f"--table={table.quoted}"]
         target = Target(f"{place}/data{index:04d}.dump", "data", name, identifier(table.schema, table.name))
-        units.append(_Unit(target, login.program(argv, name), table.size))
+        units.append(_Unit(target, login.program(argv, name), table.size, table))
     return _Opened(properties, connection, units, tables)
 
 

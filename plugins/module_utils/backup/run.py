@@ -33,7 +33,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.retention import (
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet, Series
 from ansible_collections.day2.ops.plugins.module_utils.backup.step import step_of
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import drain, stored_pieces
-from ansible_collections.day2.ops.plugins.module_utils.backup.verify import DIGEST, verify
+from ansible_collections.day2.ops.plugins.module_utils.backup.verify import DIGEST, READ, verify
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
     BYTES,
     Unit,
@@ -183,12 +183,12 @@ def _verify(plan: Plan, place: _Place, made: BackupSet, outcome: dict[str, Any])
     begun = time.monotonic()
     try:
         verdict = verify(place.repository, made.manifest, plan.jobs, plan.pg_restore, plan.identity)
-        made.state = replace(
-            made.state,
-            verified="none" if verdict.faults else verdict.level,
-            verified_at=time.time(),
-            damaged="; ".join(verdict.faults) or None,
-        )
+        level, now = "none" if verdict.faults else verdict.level, time.time()
+        made.state = replace(made.state, verified=level, verified_at=now)
+        if verdict.faults:
+            made.state = made.state.found_damaged("; ".join(verdict.faults), now, "the run that made it")
+        elif verdict.level == READ:
+            made.state = made.state.found_whole(now, "a run that read it")
         sets.save_state(place.repository, made)
     except Day2Error as exc:
         raise BackupFailed(
@@ -337,6 +337,7 @@ def describe(each: BackupSet, locations: Sequence[str]) -> dict[str, Any]:
         "verified_at": rfc3339(state.verified_at) if state.verified_at is not None else None,
         "proven_at": rfc3339(state.proven_at) if state.proven_at is not None else None,
         "damaged": state.damaged,
+        "history": state.history,
         "run_id": about.run_id,
         "locations": list(locations),
         **{name: about.about[name] for name in ("server", "wal", "paths") if name in about.about},

@@ -23,6 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.s3_client import (
     body,
     code,
     connect,
+    failures,
     passing,
     told,
     words,
@@ -96,7 +97,7 @@ class Bucket:
                     for piece in stream.iter_chunks(chunk):
                         done += len(piece)
                         yield piece
-                except Exception as exc:
+                except failures() as exc:
                     if attempt == _RESUMED or not passing(exc):
                         raise
                 else:
@@ -109,7 +110,7 @@ class Bucket:
         rest = {"Range": f"bytes={done}-", "IfMatch": version} if done else {}
         try:
             answer = self._client.get_object(Bucket=self.bucket, Key=self._key(key), **rest)
-        except Exception as exc:
+        except failures() as exc:
             if code(exc) in _ABSENT:
                 raise Missing(f"{self.name} has no {key}") from exc
             raise
@@ -119,7 +120,7 @@ class Bucket:
         with told(self.name, key):
             try:
                 self.put_if(key, content, {} if replace else {"If-None-Match": "*"})
-            except Exception as exc:
+            except failures() as exc:
                 if code(exc) not in _REFUSED:
                     raise
                 # The client asks again when an answer is lost; then it is its own object that is in the way.
@@ -130,7 +131,7 @@ class Bucket:
         with told(self.name, key):
             try:
                 answer = self._client.get_object(Bucket=self.bucket, Key=self._key(key))
-            except Exception as exc:
+            except failures() as exc:
                 if code(exc) in _ABSENT:
                     return None
                 raise
@@ -149,7 +150,7 @@ class Bucket:
         with told(self.name, key):
             try:
                 held = self._client.head_object(Bucket=self.bucket, Key=self._key(key))
-            except Exception as exc:
+            except failures() as exc:
                 if code(exc) in _ABSENT:
                     return
                 raise
@@ -159,7 +160,7 @@ class Bucket:
                 raise ObjectLocked(f"{self.name}/{key} is kept by {why}")
             try:
                 self._client.delete_object(Bucket=self.bucket, Key=self._key(key))
-            except Exception as exc:
+            except failures() as exc:
                 if code(exc) == "AccessDenied":
                     raise ObjectLocked(f"{self.name}/{key} may not be removed: {words(exc)}") from exc
                 raise
@@ -198,7 +199,7 @@ class _LeaseObject:
         with told(bucket.name, self._key):
             try:
                 answer = bucket._client.get_object(Bucket=bucket.bucket, Key=bucket._key(self._key))
-            except Exception as exc:
+            except failures() as exc:
                 if code(exc) in _ABSENT:
                     return None
                 raise
@@ -212,7 +213,7 @@ class _LeaseObject:
         with told(bucket.name, self._key):
             try:
                 answer = bucket.put_if(self._key, content, condition)
-            except Exception as exc:
+            except failures() as exc:
                 if code(exc) not in (*_REFUSED, *_ABSENT):
                     raise
                 # The client asks again when an answer is lost; then it is refused because of itself.
@@ -283,7 +284,7 @@ class _Upload:
             self._client.complete_multipart_upload(
                 **self._about, UploadId=self._upload, MultipartUpload={"Parts": parts}
             )
-        except Exception as exc:
+        except failures() as exc:
             # The client asks again when an answer is lost; then the upload is gone because it is complete.
             if code(exc) != "NoSuchUpload" or not self._is_there():
                 raise
@@ -292,7 +293,7 @@ class _Upload:
         """Whether the object is there whole: nobody else writes it, and what it gives back is compared later."""
         try:
             answer = self._client.head_object(**self._about)
-        except Exception as exc:
+        except failures() as exc:
             if code(exc) in _ABSENT:
                 return False
             raise
@@ -304,5 +305,5 @@ class _Upload:
         if self._committed or self._upload is None:
             return
         # What failed before is told; the next run tidies up.
-        with suppress(Exception):
+        with suppress(*failures()):
             self._client.abort_multipart_upload(**self._about, UploadId=self._upload)

@@ -55,6 +55,8 @@ def connect(options: Mapping[str, Any], name: str) -> Any:
     except TypeError:
         # Nor does boto3 before 1.36, which Debian 12 has.
         config = Config(**common)
+    # What is no address is a ValueError.
+    wrong: tuple[type[Exception], ...] = (*failures(), ValueError)
     try:
         return boto3.client(
             "s3",
@@ -66,8 +68,17 @@ def connect(options: Mapping[str, Any], name: str) -> Any:
             verify=verify,
             config=config,
         )
-    except Exception as exc:
+    except wrong as exc:
         raise RepositoryError(f"{name}: {words(exc)}") from exc
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What boto3 raises, and what comes through it from the way to the service. Only where there is a client."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+    from urllib3.exceptions import HTTPError
+
+    return BotoCoreError, ClientError, Boto3Error, HTTPError, OSError
 
 
 def body(content: bytes) -> dict[str, Any]:
@@ -104,11 +115,6 @@ def told(place: str, key: str) -> Iterator[None]:
     """What boto3 raises in the words of a repository; nobody's programming errors."""
     try:
         yield
-    except RepositoryError:
-        raise
-    except Exception as exc:
-        theirs = type(exc).__module__.partition(".")[0] in ("botocore", "boto3", "urllib3")
-        if not theirs and not isinstance(exc, OSError):
-            raise
+    except failures() as exc:
         kind = Unavailable if passing(exc) else RepositoryError
         raise kind(f"{place}: {key}: {words(exc)}") from exc

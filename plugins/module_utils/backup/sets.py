@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Mapping
 
@@ -27,6 +28,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.repository import 
     Unreadable,
 )
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Decision, Policy, SetFacts, decide
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 
 
 @dataclass
@@ -85,6 +87,18 @@ def load(repository: Repository, series: str) -> Series:
             found.broken[name] = str(exc)
     found.sets.sort(key=lambda each: (each.manifest.time, each.manifest.sequence), reverse=True)
     return found
+
+
+def published(repository: Repository, series: str) -> Series:
+    """As `load`, for whoever needs a set: Day2Error says what there is where there is none."""
+    found = load(repository, series)
+    if found.sets or found.broken:
+        return found
+    if repository.name.startswith("/") and not os.path.isdir(repository.name):
+        raise Day2Error(f"the repository {repository.name} does not exist on this host")
+    others = sorted({key.partition("/")[0] for key, _size in repository.keys("") if key.endswith(f"/{MANIFEST}")})
+    told = f"; it has sets of {', '.join(others)}" if others else ""
+    raise Day2Error(f"the repository {repository.name} has no set of series {series}{told}")
 
 
 def _load_set(repository: Repository, series: str, name: str) -> BackupSet:

@@ -7,11 +7,15 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
+import sys
 import threading
 from dataclasses import dataclass
 from typing import Iterable, Iterator, Sequence
 
+from ansible_collections.day2.ops.plugins.module_utils.backup import packing
+from ansible_collections.day2.ops.plugins.module_utils.backup.compression import USUAL, Compression
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import StoredFile
 from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
@@ -24,23 +28,33 @@ class Damaged(Day2Error):
 
 @dataclass(frozen=True)
 class Coding:
-    """How files are stored: zstd's level and threads, and the recipients of age (none: not encrypted)."""
+    """How files are stored: compression and its threads, and the recipients of age (none: not encrypted)."""
 
-    level: int = 3
+    compression: Compression = USUAL
     threads: int = 1
     recipients: Sequence[str] = ()
 
     def programs(self) -> list[Program]:
-        compress = Program(["zstd", "-q", "-c", f"-{self.level}", f"-T{self.threads}"])
+        compress = [packer()] if self.compression.packed else []
+        compress.append(compressor(self.compression.parameters, self.threads))
         if not self.recipients:
-            return [compress]
+            return compress
         # Recipients are public keys: they may stand in argv.
         options = [word for each in self.recipients for word in ("-r", each)]
-        return [compress, Program(["age", "-e", *options])]
+        return [*compress, Program(["age", "-e", *options])]
 
     @property
     def suffix(self) -> str:
         return ".zst.age" if self.recipients else ".zst"
+
+
+def compressor(parameters: Sequence[str], threads: int = 1) -> Program:
+    return Program(["zstd", "-q", "-c", f"-T{threads}", *parameters])
+
+
+def packer() -> Program:
+    """A process of its own: in this one streams would wait for each other. By source, for modules come in archives."""
+    return Program([sys.executable, "-I", "-S", "-c", inspect.getsource(packing)], name="the packing of rows")
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,7 @@ def store(
         role=target.role,
         bytes=size,
         sha256=digest.hexdigest(),
+        compression=coding.compression.told,
         encrypted=bool(coding.recipients),
         database=target.database,
         table=target.table,

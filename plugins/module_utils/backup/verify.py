@@ -25,6 +25,8 @@ from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import (
 DIGEST, READ = "digest", "read"
 _GLOBALS_END = b"PostgreSQL database cluster dump complete"
 _TAIL = 4096
+# What age says of a file that is not what it wrote.
+_OF_THE_FILE = ("failed to decrypt and authenticate payload", "failed to read header", "bad header MAC")
 
 
 class WrongIdentity(Day2Error):
@@ -62,8 +64,11 @@ def verify(
         except PipelineKilled:
             raise
         except PipelineError as exc:
-            if each.encrypted and "no identity matched" in str(exc) and _is_as_written(repository, folder, each):
-                raise WrongIdentity(f"the identity {identity} does not open {each.path}: it is another key's") from exc
+            if each.encrypted and about_the_key(str(exc)) and _is_as_written(repository, folder, each):
+                raise WrongIdentity(
+                    f"the identity {identity} does not open {each.path}, which is what was written: it is another"
+                    f" key's, or no key ({exc})"
+                ) from exc
             return f"{each.path}: {exc}"
         return None
 
@@ -71,6 +76,11 @@ def verify(
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         faults += [told for told in pool.map(look, largest_first) if told is not None]
     return Verdict(level, faults)
+
+
+def about_the_key(complaint: str) -> bool:
+    """Whether a pipeline ended because of age, and not for what age says of the file itself. Pure."""
+    return complaint.startswith("age ") and not any(words in complaint for words in _OF_THE_FILE)
 
 
 def _is_as_written(repository: Repository, folder: str, each: StoredFile) -> bool:

@@ -46,11 +46,14 @@ _ENDED = re.compile(r"^(?:COMMIT|ABORT)(?:_PREPARED)? .*?(\d{4}-\d\d-\d\d \d\d:\
 
 @dataclass
 class Contents:
-    """What a segment holds: its size, its last record, its last commit (or abort), and where what is sought stands."""
+    """What a segment holds: its size, its last record, its first and last commit (or abort), how many commits, and
+    where what is sought stands."""
 
     size: int = 0
     last_lsn: int | None = None
+    first_end: float | None = None
     last_end: float | None = None
+    commits: int = 0
     found_lsn: int | None = None
 
 
@@ -105,14 +108,18 @@ def open_archive(client: Client, bin_dir: str | None = None) -> Archive:
     database = stanza.current
     if database is None:
         raise InfoError(f"stanza '{client.stanza}' has no database yet: run pgbackrest stanza-create")
-    folder = f"archive/{client.stanza}/{database.archive}"
-    answer = client.ask("repo-ls", f"--repo={client.repo}", "--recurse", arguments=[folder])
-    listing = parse_listing(answer, folder)
+    listing = list_archive(client, database)
     waldump, _version = tool("pg_waldump", _server(database), bin_dir)
     size = _DEFAULT_SIZE
     if listing.paths:
         size = read_segment(client, listing.paths[max(listing.paths)], waldump).size
     return Archive(client, stanza, database, listing, size, waldump)
+
+
+def list_archive(client: Client, database: Database) -> Listing:
+    """What the archive has now."""
+    folder = f"archive/{client.stanza}/{database.archive}"
+    return parse_listing(client.ask("repo-ls", f"--repo={client.repo}", "--recurse", arguments=[folder]), folder)
 
 
 def _server(database: Database) -> Server:
@@ -122,7 +129,7 @@ def _server(database: Database) -> Server:
 
 
 def read_segment(client: Client, path: str, pg_waldump: str, target: Target | None = None) -> Contents:
-    contents = Contents()
+    """A segment of the repository."""
     with tempfile.TemporaryDirectory(prefix="day2-wal-") as folder:
         name = os.path.basename(path)[:24]
         beside = os.path.join(folder, name)
@@ -130,15 +137,23 @@ def read_segment(client: Client, path: str, pg_waldump: str, target: Target | No
             suffix = os.path.splitext(path)[1]
             opener = [Program(_DECOMPRESSORS[suffix])] if suffix in _DECOMPRESSORS else []
             run_pipeline([client.file(path), *opener], lambda piece: _write(stream, piece), timeout=client.timeout)
-        contents.size = os.path.getsize(beside)
-        # A segment that was switched before it was full has no more records: pg_waldump ends with 1 there.
-        program = Program([pg_waldump, beside], env={"TZ": "UTC"}, accepted=(0, 1))
-        lines = _Lines()
-        run_pipeline([program], lines.take, timeout=client.timeout)
-        for line in lines.all():
-            _note(line, contents, target)
+        contents = read_file(beside, pg_waldump, client.timeout, target)
     if contents.size == 0 or contents.size & (contents.size - 1):
         raise PgBackRestError(f"the archived segment {path} has {contents.size} bytes: it is damaged")
+    return contents
+
+
+def read_file(
+    path: str, pg_waldump: str, timeout: float | None = None, target: Target | None = None, since: int = 0
+) -> Contents:
+    """A segment on disk, under its own name; `since` is the LSN of the first record that counts."""
+    contents = Contents(size=os.path.getsize(path))
+    # A segment that was switched before it was full has no more records: pg_waldump ends with 1 there.
+    program = Program([pg_waldump, path], env={"TZ": "UTC"}, accepted=(0, 1))
+    lines = _Lines()
+    run_pipeline([program], lines.take, timeout=timeout)
+    for line in lines.all():
+        _note(line, contents, target, since)
     return contents
 
 
@@ -164,19 +179,23 @@ class _Lines:
 
     def all(self) -> Iterator[str]:
         yield from self._kept
-        if self._last:
+        if self._last and self._last not in self._kept[-1:]:
             yield self._last
 
 
-def _note(line: str, contents: Contents, target: Target | None) -> None:
+def _note(line: str, contents: Contents, target: Target | None, since: int) -> None:
     match = _RECORD.match(line)
     if not match:
         return
     manager, xid, lsn, words = match[1], int(match[2]), parse_lsn(match[3]), match[4]
+    if lsn < since:
+        return
     contents.last_lsn = lsn
     ended = _ENDED.match(words) if manager == "Transaction" else None
     if ended:
         contents.last_end = _moment(ended[1])
+        contents.first_end = contents.last_end if contents.first_end is None else contents.first_end
+        contents.commits += words.startswith("COMMIT")
         if target and target.aim is Aim.XID and xid == target.xid:
             contents.found_lsn = lsn
     if target and target.aim is Aim.NAME and manager == "XLOG" and words == f"RESTORE_POINT {target.name}":

@@ -21,10 +21,12 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.arguments import A
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import arguments
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.info import PROVEN
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.isolation import check_preloaded, isolate
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.restore import RESTORE, run_physical
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.scratch import discard, is_scratch
-from ansible_collections.day2.ops.plugins.module_utils.postgres.cluster import Cluster
-from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, tool_for
+from ansible_collections.day2.ops.plugins.module_utils.postgres.cluster import Cluster, programs_of
+from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login
 from ansible_collections.day2.ops.plugins.module_utils.restore.drill import Drill, newest_row, outcome_of
 from ansible_collections.day2.ops.plugins.module_utils.restore.drills import Drilled
 from ansible_collections.day2.ops.plugins.module_utils.restore.proof import prove_site
@@ -32,7 +34,10 @@ from ansible_collections.day2.ops.plugins.module_utils.restore.proof import prov
 _PREFIX = "day2-pitr-drill-"
 _SUPERUSER = "postgres"
 # What means something for backup sets only.
-_LOGICAL = {"repository": None, "series": None, "place": "cluster", "sets": 1, "disk_budget": None, "identity": None}
+_LOGICAL = {
+    "repository": None, "series": None, "copy_to": None, "place": "cluster", "sets": 1, "disk_budget": None,
+    "identity": None,
+}  # fmt: skip
 
 
 def run(drill: Drill, params: Mapping[str, Any], check_mode: bool = False) -> dict[str, Any]:
@@ -40,6 +45,7 @@ def run(drill: Drill, params: Mapping[str, Any], check_mode: bool = False) -> di
     given = [name for name, default in _LOGICAL.items() if params[name] not in (None, default)]
     if given:
         raise ArgumentFault(f"{', '.join(repr(name) for name in given)}: not with method physical")
+    check_preloaded(drill.settings)
     if os.geteuid() == 0:
         raise Day2Error("PostgreSQL does not run as root: run this as another user, such as postgres (become_user)")
     with _folder(drill) as folder:
@@ -55,6 +61,7 @@ def _call(drill: Drill, params: Mapping[str, Any], folder: str) -> dict[str, Any
     return {
         **{name: about.get("default") for name, about in RESTORE.items()},
         **{name: params[name] for name in arguments.STANZA},
+        "state": "present",
         "force": False,
         "jobs": params["jobs"],
         "bin_dir": drill.bin_dir,
@@ -73,6 +80,7 @@ def _one(drill: Drill, params: Mapping[str, Any], call: Mapping[str, Any]) -> Dr
         done = run_physical(call, False)
         drilled.manifest = _named(done["plan"]["backup"]["label"], params["stanza"], began)
         login = Login(host=call["scratch_cluster"], port=call["scratch_port"], user=_SUPERUSER)
+        isolate(login)
         proof = prove_site(login, drill.database, drill.expectations, drill.amcheck)
         drilled.words, drilled.rto = proof.words, time.monotonic() - begun
         drilled.failure = "; ".join(proof.faults[:10]) or None
@@ -126,13 +134,7 @@ def _remove(drill: Drill, folder: str) -> None:
             os.rmdir(folder)
         return
     data = os.path.join(folder, "data")
-    try:
-        with open(os.path.join(data, "PG_VERSION"), encoding="ascii") as stream:
-            bin_dir = os.path.dirname(tool_for("pg_ctl", int(stream.read()), drill.bin_dir))
-    except FileNotFoundError:
-        # Without it no server can have started.
-        bin_dir = ""
-    discard(Cluster(data, bin_dir), folder)
+    discard(Cluster(data, programs_of(data, drill.bin_dir)), folder)
 
 
 def _named(label: str, stanza: str, moment: float) -> Manifest:
@@ -142,5 +144,5 @@ def _named(label: str, stanza: str, moment: float) -> Manifest:
 
 def _annotate(params: Mapping[str, Any], drilled: Drilled) -> None:
     label = drilled.manifest.id
-    proven = f"--annotation=day2-proven={rfc3339(drilled.began + drilled.rto)}"
+    proven = f"--annotation={PROVEN}={rfc3339(drilled.began + drilled.rto)}"
     arguments.client(params).log("annotate", f"--set={label}", proven, f"--repo={params['pgbackrest_repo']}")

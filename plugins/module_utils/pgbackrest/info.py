@@ -12,7 +12,11 @@ from typing import Any, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.target import TargetError, parse_time
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.wal import format_lsn, parse_lsn
+
+# The annotation by which a drill leaves its proof.
+PROVEN = "day2-proven"
 
 
 class InfoError(Day2Error):
@@ -56,6 +60,14 @@ class Backup:
     def timeline(self) -> int:
         return int(self.start_wal[:8], 16)
 
+    @property
+    def proven(self) -> float | None:
+        """When a drill restored it, POSIX seconds; what somebody else wrote there is no proof."""
+        try:
+            return parse_time(self.annotations[PROVEN])
+        except (KeyError, TargetError):
+            return None
+
     def describe(self) -> dict[str, Any]:
         """For people and playbooks: times RFC 3339 in UTC, LSNs as PostgreSQL writes them."""
         return {
@@ -75,7 +87,7 @@ class Backup:
             "references": list(self.references),
             "error": self.error,
             "run_id": self.annotations.get("run-id"),
-            "proven_at": self.annotations.get("day2-proven"),
+            "proven_at": self.annotations.get(PROVEN),
         }
 
 

@@ -26,7 +26,6 @@ from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.reach import R
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.scratch import Scratch
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.target import Aim, Target
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.wal import parse_segment
-from ansible_collections.day2.ops.plugins.module_utils.postgres.cluster import Cluster
 from ansible_collections.day2.ops.plugins.module_utils.process.files import entries
 
 _LOG_PATH = "/var/log/pgbackrest"
@@ -124,38 +123,8 @@ def _existing(path: str) -> str:
     return path
 
 
-def check_live(archive: Archive, cluster: Cluster, keep_data: bool, force: bool) -> None:
-    """RestoreError for a cluster that may not be restored over."""
-    data = cluster.data
-    control = cluster.control()
-    identifier = control.get("Database system identifier")
-    if identifier is not None and identifier != archive.database.system_identifier:
-        raise RestoreError(
-            f"{data} is another cluster (system identifier {identifier}) than stanza '{archive.stanza.name}' has"
-            f" backups of ({archive.database.system_identifier}): nothing was touched"
-        )
-    if identifier is None and os.path.isdir(data) and os.listdir(data):
-        raise RestoreError(f"{data} is not empty and is no cluster of PostgreSQL: nothing was touched")
-    if cluster.is_standby():
-        raise RestoreError(f"{data} is a standby: restore its primary, or make it anew from there; nothing was touched")
-    if cluster.running() is not None and not force:
-        raise RestoreError(f"the cluster {data} is running: stop its applications first, then restore with 'force'")
-    if keep_data and os.path.ismount(data):
-        raise RestoreError(f"{data} is a file system of its own and cannot be renamed: use 'keep_data' false")
-    links = os.path.join(data, "pg_tblspc")
-    if keep_data and os.path.isdir(links) and os.listdir(links):
-        raise RestoreError(f"{data} has tablespaces, which lie elsewhere: use 'keep_data' false, or 'scratch_cluster'")
-
-
 def check_scratch(archive: Archive, scratch: Scratch) -> None:
     scratch.check(archive.client.setting("pg1-path"))
-
-
-def unarchived(data: str) -> list[str]:
-    """Segments that a stopped server had not got into the archive."""
-    folder = os.path.join(data, "pg_wal", "archive_status")
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    return sorted(name[: -len(".ready")] for name in names if name.endswith(".ready"))
 
 
 def stamp(moment: float) -> str:

@@ -79,7 +79,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         timeout=arguments.seconds(params, "timeout"),
     )
     place = arguments.repository(params)
-    found = sets.load(place, arguments.series(params, KIND))
+    found = sets.published(place, arguments.series(params, KIND))
     chosen = choose(found.sets, params["source"], params["run_id"], found.broken)
     began, begun = time.time(), time.monotonic()
     outcome = restore(arguments.login(params), order, place, chosen.manifest, check_mode)
@@ -121,6 +121,7 @@ DRILL: dict[str, dict[str, Any]] = {
     "method": {"type": "str", "choices": ["logical", "physical"], "default": "logical"},
     "database": {"type": "str", "required": True},
     "source": {"type": "str"},
+    "copy_to": {"type": "str"},
     "identity": {"type": "path"},
     "place": {"type": "str", "choices": ["cluster", "database"], "default": "cluster"},
     "settings": {"type": "dict", "default": {}},

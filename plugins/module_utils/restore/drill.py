@@ -7,35 +7,42 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Iterator, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
+from ansible_collections.day2.ops.plugins.module_utils.backup.choose import choose
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest
 from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Damaged, drain, stored_pieces
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_bytes
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, ask, connected, tool_for
-from ansible_collections.day2.ops.plugins.module_utils.restore import properties, roles, swap
+from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, ask, connected, tool_for, tool_of
+from ansible_collections.day2.ops.plugins.module_utils.restore import preflight, properties, roles, swap
 from ansible_collections.day2.ops.plugins.module_utils.restore.drills import (
+    Blame,
     Drilled,
     Targets,
     expected,
     lost,
+    needs,
     order,
+    put_off,
     step,
 )
 from ansible_collections.day2.ops.plugins.module_utils.restore.load import Archives, Loading, analyse, load
 from ansible_collections.day2.ops.plugins.module_utils.restore.names import Marker, Role, beside
+from ansible_collections.day2.ops.plugins.module_utils.restore.preflight import Wanted
 from ansible_collections.day2.ops.plugins.module_utils.restore.proof import Expectation, Proof, entry, prove
 from ansible_collections.day2.ops.plugins.module_utils.restore.scratch import scratch_cluster
+from ansible_collections.day2.ops.plugins.module_utils.restore.verdict import remember
 
 # Entries that would reach out of a scratch place, or do something when rows arrive.
 _LEFT_OUT = ("SUBSCRIPTION", "USER MAPPING", "EVENT TRIGGER", "PUBLICATION")
+_NO_TABLESPACES = ("--no-tablespaces",)
 _NAME = "day2_drill"
 
 
@@ -61,21 +68,32 @@ class Drill:
     timeout: float | None = None
 
 
-def run(drill: Drill, repository: Repository, series: str, check_mode: bool = False) -> dict[str, Any]:
-    """Drill the sets that need it most. The outcome has a step for each; a failed one is a critical step."""
-    found = sets.load(repository, series)
+def run(
+    drill: Drill, repository: Repository, series: str, check_mode: bool = False, copy: Repository | None = None
+) -> dict[str, Any]:
+    """Drill the sets that need it most. The outcome has a step for each; a failed one is a critical step.
+
+    `copy` is the second location of the sets: what is found of one is noted there too.
+    """
+    found = sets.published(repository, series)
     due = _due(drill, found.sets)
     title = f"Restore drill of {drill.database}"
     if check_mode:
         names = ", ".join(each.manifest.id for each in due)
         return {"changed": bool(due), "drills": [], "steps": [], "msg": f"would restore {names or 'nothing'}"}
-    begun, done = time.monotonic(), []
-    for number, each in enumerate(due):
-        used = time.monotonic() - begun
-        if number and used + expected(each, found.sets) > drill.time_budget:
-            break
+    begun, done = time.monotonic(), list[Drilled]()
+    for each in due:
+        left = drill.time_budget - (time.monotonic() - begun)
+        estimate = expected(each, found.sets)
+        if estimate is not None and estimate.seconds > left:
+            if done:
+                break
+            line = put_off(each, estimate, left, title, time.time())
+            return {"changed": False, "drills": [], "steps": [line], "warnings": [], "msg": line["message"]}
         drilled = _one(drill, repository, each, found.sets)
-        _remember(repository, series, each, drilled)
+        if estimate is None:
+            drilled.notes.append("how long it takes could not be estimated: no drill before, and no time of its making")
+        remember(drilled, each, repository, copy)
         done.append(drilled)
     return outcome_of(done, drill.targets, title)
 
@@ -87,6 +105,7 @@ def outcome_of(done: Sequence[Drilled], targets: Targets, title: str) -> dict[st
         "changed": bool(done),
         "drills": [_told(each) for each in done],
         "steps": steps,
+        "warnings": [note for each in done for note in each.notes],
         "msg": "; ".join(each["message"] for each in steps) or "there is no set to restore",
     }
 
@@ -94,9 +113,8 @@ def outcome_of(done: Sequence[Drilled], targets: Targets, title: str) -> dict[st
 def _due(drill: Drill, found: Sequence[BackupSet]) -> list[BackupSet]:
     with_database = [each for each in found if drill.database in _databases(each.manifest)]
     if drill.source is not None:
-        from ansible_collections.day2.ops.plugins.module_utils.backup.choose import choose
-
-        return [choose(with_database, drill.source)]
+        # A restore that is whole takes a verdict of damage back.
+        return [choose(with_database, drill.source, damaged_too=True)]
     if not with_database:
         raise Day2Error(f"no set of this series has a database {drill.database!r}")
     return order(with_database)[: drill.most]
@@ -111,32 +129,37 @@ def _one(drill: Drill, repository: Repository, each: BackupSet, found: Sequence[
     begun = time.monotonic()
     archives = Archives(repository, each.manifest, drill.database, drill.identity)
     try:
-        _check_disk(drill, each.manifest)
+        _check_disk(drill, archives)
         with _place(drill, each.manifest) as (login, name):
             proof = _restore(drill, login, name, archives)
             drilled.words, drilled.rto = proof.words, time.monotonic() - begun
             data_until = newest_row(drill, login, name, each.manifest.time)
         if proof.faults:
             # A question that is wrong, or asked too late, would condemn one good set after the other.
-            drilled.failure, drilled.damaged = "; ".join(proof.faults[:10]), bool(proof.differences)
+            drilled.failure = "; ".join(proof.faults[:10])
+            drilled.blame = Blame.CONTENTS if proof.differences else Blame.NOBODY
         drilled.rpo = lost(data_until, each, found, drilled.began)
-    except Day2Error as exc:
+    except (Day2Error, OSError) as exc:
         drilled.failure = str(exc)
-        drilled.damaged = isinstance(exc, Damaged) or _is_damaged(archives)
+        drilled.blame = Blame.BYTES if isinstance(exc, Damaged) or _is_damaged(archives) else Blame.NOBODY
         drilled.rto = time.monotonic() - begun
     return drilled
 
 
-def _check_disk(drill: Drill, manifest: Manifest) -> None:
-    need = int(entry(manifest, drill.database).get("size") or 0)
-    try:
-        status = os.statvfs(drill.scratch)
-    except OSError as exc:
-        raise Day2Error(f"the scratch directory {drill.scratch}: {exc.strerror}") from exc
-    free = status.f_bavail * status.f_frsize
-    limit = min(free, drill.disk_budget) if drill.disk_budget is not None else free
-    if need > limit:
-        raise Day2Error(f"{drill.scratch} has {limit} bytes for it, and {need} are needed")
+def _check_disk(drill: Drill, archives: Archives) -> None:
+    manifest = archives.manifest
+    wanted = Wanted(manifest, entry(manifest, drill.database), archives.main.bytes, _NAME, False)
+    need = needs(wanted.size, wanted.scratch, drill.login is None)
+    free = preflight.free(drill.scratch)
+    if free is None:
+        raise Day2Error(f"the scratch directory {drill.scratch} does not exist, or this user may not look at it")
+    # A database of another cluster lies where that one keeps its data.
+    here = need.total if drill.login is None else need.archive
+    for limit, size, what in ((drill.disk_budget, need.total, "the disk budget"), (free, here, drill.scratch)):
+        if limit is not None and size > limit:
+            raise Day2Error(
+                f"{what} has {format_bytes(limit)} for it, and about {format_bytes(size)} are needed ({need.words})"
+            )
 
 
 @contextmanager
@@ -163,17 +186,20 @@ def _restore(drill: Drill, login: Login, name: str, archives: Archives) -> Proof
     manifest = archives.manifest
     wanted = {**entry(manifest, drill.database), "tablespace": None}
     major = int(manifest.about["server"]["version_num"]) // 10000
-    how = Loading(
-        tool_for("pg_restore", major, drill.bin_dir),
-        tool_for("vacuumdb", major, drill.bin_dir),
-        drill.jobs,
-        drill.scratch,
-        drill.timeout,
-        _LEFT_OUT,
-        ("--no-tablespaces",),
-    )
+    pg_restore, version = tool_of("pg_restore", major, drill.bin_dir)
+    unreadable = preflight.archive_fault(manifest, version)
+    if unreadable is not None:
+        raise Day2Error(unreadable)
+    vacuumdb = tool_for("vacuumdb", major, drill.bin_dir)
     with connected(login) as connection:
         connection.autocommit = True
+        version_here = connection.server_version
+        how = Loading(
+            pg_restore, vacuumdb, drill.jobs, drill.scratch, version_here, drill.timeout, _LEFT_OUT, _NO_TABLESPACES
+        )
+        cannot = properties.locale_fault(version_here, wanted)
+        if cannot is not None:
+            raise Day2Error(cannot)
         there = {str(role) for (role,) in ask(connection, "SELECT rolname FROM pg_roles")}
         missing = {*(wanted.get("roles") or []), str(wanted["owner"])} - there
         if missing and drill.login is None:
@@ -214,24 +240,6 @@ def _is_damaged(archives: Archives) -> bool:
     except Day2Error:
         return False
     return False
-
-
-def _remember(repository: Repository, series: str, each: BackupSet, drilled: Drilled) -> None:
-    """The verdict, on top of what was found of the set meanwhile."""
-    with repository.lock(series, 600.0, "the verdict of a drill"):
-        fresh = next((s for s in sets.load(repository, series).sets if s.manifest.id == each.manifest.id), None)
-        if fresh is None:
-            return
-        if drilled.failure is None:
-            proven = {"by": "drill", "host": socket.gethostname(), "rto": round(drilled.rto, 3), "rpo": drilled.rpo}
-            proven["compared"] = drilled.words
-            fresh.state = replace(fresh.state, proven_at=drilled.began + drilled.rto, proven=proven)
-        elif drilled.damaged:
-            fresh.state = replace(fresh.state, damaged=drilled.failure)
-        else:
-            return
-        each.state = fresh.state
-        sets.save_state(repository, fresh)
 
 
 def _told(drilled: Drilled) -> dict[str, Any]:

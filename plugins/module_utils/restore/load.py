@@ -21,13 +21,22 @@ from typing import IO, Callable, Iterator, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, StoredFile
 from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository
-from ansible_collections.day2.ops.plugins.module_utils.backup.streams import fetch, opening, stored_pieces
+from ansible_collections.day2.ops.plugins.module_utils.backup.streams import (
+    Damaged,
+    drain,
+    fetch,
+    opening,
+    stored_pieces,
+)
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_bytes
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login
+from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, no_limits
 from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import Program, run_pipeline
 
 # Of all processes that build indexes together; each has at least so much.
 _INDEX_MEMORY_MB, _LEAST_MEMORY_MB = 1024, 64
+# Bytes that a plan may read: a few seconds from a disk.
+_READ_TO_PLAN = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -71,9 +80,37 @@ class Loading:
     vacuumdb: str
     jobs: int
     scratch: str
+    # The server's, as in 150018.
+    version: int
     timeout: float | None = None
     leave_out: Sequence[str] = ()
     options: Sequence[str] = ()
+
+
+def look_at(archives: Archives) -> str:
+    """What a restore would read, compared with the manifest, in words; what is not as it should be is raised.
+
+    Up to a gigabyte is read. Of more the sizes are compared: the restore itself reads all of it before the swap.
+    """
+    globals_files = [each for each in archives.manifest.files if each.role == "globals"]
+    files = [*globals_files, archives.main, *archives.data]
+    size = sum(each.bytes for each in files)
+    if size <= _READ_TO_PLAN:
+        for each in files:
+            drain(stored_pieces(archives.repository, archives.folder, each))
+        what = "digests"
+    else:
+        stored = dict(archives.repository.keys(f"{archives.folder}/"))
+        for each in files:
+            have = stored.get(f"{archives.folder}/{each.path}")
+            if have != each.bytes:
+                raise Damaged(f"{each.path} has {have or 0} of the {each.bytes} bytes that were written")
+        what = "sizes (its digests are compared when it is read)"
+    if archives.manifest.encrypted:
+        # The smallest shows whether the key is the right one.
+        fetch(archives.repository, archives.folder, min(files, key=lambda each: each.bytes), _ignore, archives.identity)
+    told = f"{len(files)} files ({format_bytes(size)}) have the {what} that were written"
+    return f"{archives.manifest.id} is there: {told}"
 
 
 def load(login: Login, name: str, archives: Archives, how: Loading) -> None:
@@ -82,7 +119,7 @@ def load(login: Login, name: str, archives: Archives, how: Loading) -> None:
         base = [how.pg_restore, "--exit-on-error", "--no-password", *how.options, *entries]
 
         def restore(section: str, jobs: int) -> None:
-            program = _fast(login, [*base, f"--section={section}", f"--jobs={jobs}"], name, how.jobs, [main])
+            program = _fast(login, [*base, f"--section={section}", f"--jobs={jobs}"], name, how, [main])
             run_pipeline([program], _ignore, timeout=how.timeout)
 
         restore("pre-data", 1)
@@ -93,13 +130,15 @@ def load(login: Login, name: str, archives: Archives, how: Loading) -> None:
 def analyse(login: Login, name: str, how: Loading) -> None:
     """Statistics: without them the first queries after a restore are slow ones."""
     argv = [how.vacuumdb, "--analyze-only", "--quiet", "--no-password", f"--jobs={how.jobs}"]
-    run_pipeline([login.program(argv, name)], _ignore, timeout=how.timeout)
+    program = login.program(argv, name)
+    program = Program(program.argv, env={**program.env, "PGOPTIONS": no_limits(how.version)})
+    run_pipeline([program], _ignore, timeout=how.timeout)
 
 
-def _fast(login: Login, argv: list[str], name: str, jobs: int, last: list[str] | None = None) -> Program:
+def _fast(login: Login, argv: list[str], name: str, how: Loading, last: list[str] | None = None) -> Program:
     """With settings of the session that only matter while a database that nobody uses is filled."""
-    memory = max(_LEAST_MEMORY_MB, _INDEX_MEMORY_MB // jobs)
-    options = f"-c synchronous_commit=off -c maintenance_work_mem={memory}MB"
+    memory = max(_LEAST_MEMORY_MB, _INDEX_MEMORY_MB // how.jobs)
+    options = f"-c synchronous_commit=off -c maintenance_work_mem={memory}MB {no_limits(how.version)}"
     program = login.program(argv, name)
     return Program([*program.argv, *(last or [])], env={**program.env, "PGOPTIONS": options})
 
@@ -109,7 +148,7 @@ def _rows(login: Login, name: str, archives: Archives, how: Loading, others: Cal
     stop = threading.Event()
 
     def stream(each: StoredFile) -> None:
-        reader = _fast(login, [how.pg_restore, "--exit-on-error", "--no-password", "--data-only"], name, how.jobs)
+        reader = _fast(login, [how.pg_restore, "--exit-on-error", "--no-password", "--data-only"], name, how)
         pieces = stored_pieces(archives.repository, archives.folder, each)
         run_pipeline([*opening(each, archives.identity), reader], _ignore, pieces, how.timeout, stop=stop)
 
@@ -163,9 +202,14 @@ def _listed(main: str, archives: Archives, how: Loading) -> Iterator[list[str]]:
         return
     text = bytearray()
     run_pipeline([Program([how.pg_restore, "--list", main])], text.extend)
-    kept = [line for line in text.decode().split("\n") if not _is_kind(line, how.leave_out)]
+    # Names are in the encoding of the database that was dumped.
+    lines = text.decode(errors="surrogateescape").split("\n")
+    kept = "\n".join(line for line in lines if not _is_kind(line, how.leave_out))
     with _nameless(how.scratch) as listing:
-        listing.write("\n".join(kept).encode())
+        try:
+            listing.write(kept.encode(errors="surrogateescape"))
+        except OSError as exc:
+            raise Day2Error(f"{how.scratch}: {exc.strerror}, while the list of entries was written") from exc
         yield [f"--use-list=/proc/{os.getpid()}/fd/{listing.fileno()}"]
 
 
@@ -182,4 +226,4 @@ def _is_kind(line: str, kinds: Sequence[str]) -> bool:
 
 
 def _ignore(_piece: bytes) -> None:
-    """pg_restore says nothing on its output while it restores."""
+    """pg_restore says nothing on its output while it restores, and what is only tried goes nowhere."""

@@ -13,13 +13,17 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
 from enum import Enum
 from typing import Any
+
+from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import make_id
 
 # NAMEDATALEN - 1: PostgreSQL cuts longer names, and what is cut may be another database's name.
 _LONGEST = 63
 _BEGINS = "day2.ops "
+# The limit of connections of a database that a restore makes, until it is settled: it is given together with the name,
+# while a comment comes a statement later, and no server has so many.
+BEGUN = 1_904_020_260
 
 
 class Role(str, Enum):
@@ -36,7 +40,8 @@ class Marker:
 
     `written` has the rows inserted, updated and deleted so far in the database that took its place, and when these
     counters were set back, as it was taken: more of them at a revert are what would be lost. `sequence` is the order
-    in which databases were put aside, which no clock changes; `successor` the OID of the one that took its place.
+    in which databases were put aside, which no clock changes; `successor` the OID of the one that took its place;
+    `returned` the OID of a successor to which a revert gave the name back: that revert is done.
     """
 
     role: Role
@@ -47,6 +52,7 @@ class Marker:
     written: dict[str, Any] = field(default_factory=dict)
     sequence: int = 0
     successor: int = 0
+    returned: int = 0
 
     @property
     def name(self) -> str:
@@ -72,6 +78,7 @@ def parse_marker(comment: str | None) -> Marker | None:
             written=dict(told.get("written") or {}),
             sequence=int(told.get("sequence") or 0),
             successor=int(told.get("successor") or 0),
+            returned=int(told.get("returned") or 0),
         )
     except (ValueError, KeyError, TypeError):
         return None
@@ -91,8 +98,7 @@ def beside(database: str) -> str:
 
 def dated(database: str, role: Role, moment: float) -> str:
     """The name of one that was replaced or undone at this time."""
-    at = datetime.fromtimestamp(moment, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    return _fitting(database, f"_{role.value}_{at}")
+    return _fitting(database, f"_{role.value}_{make_id(moment)}")
 
 
 def _fitting(database: str, ending: str) -> str:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import BYTES, Unit, format_quantity
+from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_bytes
 from ansible_collections.day2.ops.plugins.module_utils.postgres import catalogue
 from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, Server, ask, connected, facts
 from ansible_collections.day2.ops.plugins.module_utils.restore import properties, swap
+from ansible_collections.day2.ops.plugins.module_utils.restore.names import beside
 
 # A restored database has no bloat, but its indexes are built beside their sort files.
 _MARGIN = 1.1
@@ -56,6 +57,10 @@ class Seen:
     leftover: int = 0
     # Why nothing can be unpacked in the scratch directory.
     scratch_fault: str | None = None
+    # Somebody's own database of the name under which this one would be restored.
+    in_the_way: str | None = None
+    # The version of pg_restore, such as 15.4.
+    pg_restore: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,9 @@ def look(login: Login, target: str, scratch: str) -> Seen:
         )
         place = "SELECT setting FROM pg_settings WHERE name = 'data_directory'"
         directory = next(iter(_column(connection, place)), "")
+        name = beside(target)
+        if name in found and name not in swap.unfinished(connection, target) and not swap.just_begun(connection, name):
+            seen.in_the_way = name
     _disks(seen, directory, scratch)
     return seen
 
@@ -111,15 +119,16 @@ def _column(connection: Any, query: str, value: str | None = None) -> set[str]:
 
 def _disks(seen: Seen, directory: str, scratch: str) -> None:
     """Free space where the server keeps its data, if that is on this host, and where archives are unpacked."""
-    here = _free(directory) if os.path.isdir(directory or "/nonexistent") else None
-    unpacked = _free(scratch)
+    here = free(directory) if os.path.isdir(directory or "/nonexistent") else None
+    unpacked = free(scratch)
     seen.free, seen.scratch_free = here, unpacked
     if unpacked is None or not os.access(scratch, os.W_OK | os.X_OK):
         seen.scratch_fault = f"the scratch directory {scratch} does not exist, or this user may not write there"
     seen.same_disk = here is not None and unpacked is not None and os.stat(directory).st_dev == os.stat(scratch).st_dev
 
 
-def _free(folder: str) -> int | None:
+def free(folder: str) -> int | None:
+    """Bytes that this user may fill; None where there is no such directory."""
     try:
         status = os.statvfs(folder)
     except OSError:
@@ -156,7 +165,25 @@ def _of_server(seen: Seen, wanted: Wanted, allowed: Allowed) -> list[str]:
             )
     elif wanted.target in seen.names:
         told.append(f"there is a database {wanted.target!r} already; `mode: replace` takes its place and keeps it")
-    return told
+    if seen.in_the_way is not None:
+        told.append(
+            f"there is a database {seen.in_the_way!r} that no restore has made: rename it, or drop it where nobody"
+            " needs it"
+        )
+    unreadable = archive_fault(wanted.manifest, seen.pg_restore)
+    return [*told, unreadable] if unreadable else told
+
+
+def archive_fault(manifest: Manifest, pg_restore: str | None) -> str | None:
+    """Why a pg_restore of this version cannot read the archives: each major version may write a later format. Pure."""
+    written = str((manifest.about.get("tools") or {}).get("pg_dump") or "")
+    made_by, reader = written.partition(".")[0], (pg_restore or "").partition(".")[0]
+    if not (made_by.isdecimal() and reader.isdecimal()) or int(made_by) <= int(reader):
+        return None
+    return (
+        f"the set was made by pg_dump {written}, and pg_restore {pg_restore} here is older, so it may not read it:"
+        f" install PostgreSQL {made_by}'s client programs and name them by `bin_dir`"
+    )
 
 
 def _of_contents(seen: Seen, wanted: Wanted, allowed: Allowed) -> list[str]:
@@ -170,7 +197,8 @@ def _of_contents(seen: Seen, wanted: Wanted, allowed: Allowed) -> list[str]:
     tablespace = wanted.like(seen).get("tablespace")
     if tablespace not in (None, *seen.tablespaces):
         told.append(f"tablespace {tablespace} is missing")
-    return told
+    locale = properties.locale_fault(seen.server.version, wanted.like(seen))
+    return [*told, locale] if locale else told
 
 
 def missing_roles(seen: Seen, wanted: Wanted) -> list[str]:
@@ -211,14 +239,10 @@ def _of_disk(seen: Seen, wanted: Wanted) -> list[str]:
     if not seen.same_disk:
         needs.append(("the scratch directory", seen.scratch_free, wanted.scratch))
     return [
-        f"{place} has {_bytes(free)} left, and about {_bytes(need)} are needed"
+        f"{place} has {format_bytes(free)} left, and about {format_bytes(need)} are needed"
         for place, free, need in needs
         if free is not None and free < need
     ]
-
-
-def _bytes(number: int) -> str:
-    return format_quantity(number, Unit("B", BYTES))
 
 
 def needs(seen: Seen, wanted: Wanted) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Iterable, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.postgres.server import ask, tell
+from ansible_collections.day2.ops.plugins.module_utils.restore.names import BEGUN
 
 # Settings that are lists of names, each of which is quoted by itself (GUC_LIST_QUOTE in PostgreSQL's guc_tables).
 _LISTS = (
@@ -24,16 +25,33 @@ _LISTS = (
     "temp_tablespaces",
     "unix_socket_directories",
 )
-_PROVIDERS = {"c": ("libc", ""), "i": ("icu", "ICU_LOCALE"), "b": ("builtin", "BUILTIN_LOCALE")}
-# Since this version a template has one, which a database of it would have as well.
+# Since this version a template has a provider, which a database of it would have as well.
 _PROVIDED = 150000
+_RULES = 160000
 _NAME_OF_LIST = re.compile(r'"((?:[^"]|"")*)"|([^",\s]+)')
 # `grantee=rights/grantor`, each name in quotes where it is more than letters and digits; no grantee: everybody.
 _RIGHT = re.compile(r'(?:"((?:[^"]|"")*)"|([^"=/]*))=[^/]*/(?:"((?:[^"]|"")*)"|([^"=/]+))')
 _COMPARED = (
-    "owner", "encoding", "collate", "ctype", "locale_provider", "locale", "connection_limit", "is_template",
-    "tablespace",
+    "owner", "encoding", "collate", "ctype", "locale_provider", "locale", "icu_rules", "connection_limit",
+    "is_template", "tablespace",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Where a database's sorting comes from: its name, the option of its locale, the first version that has it."""
+
+    name: str
+    option: str
+    since: int
+
+
+# As pg_database.datlocprovider has them.
+_PROVIDERS = {
+    "c": Provider("libc", "", 0),
+    "i": Provider("icu", "ICU_LOCALE", 150000),
+    "b": Provider("builtin", "BUILTIN_LOCALE", 170000),
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -47,26 +65,57 @@ class Right:
 
 
 def create(connection: Any, name: str, wanted: Mapping[str, Any]) -> None:
-    """An empty database of the same encoding, locale, tablespace and owner."""
+    """An empty database of the same encoding, locale, tablespace and owner, marked as one that was only begun."""
     from psycopg2 import sql
 
     parts: list[sql.Composable] = [
-        sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {} OWNER {}").format(
+        sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} OWNER {} CONNECTION LIMIT {}").format(
             sql.Identifier(name),
             sql.Literal(wanted["encoding"]),
-            sql.Literal(wanted["collate"]),
-            sql.Literal(wanted["ctype"]),
             sql.Identifier(wanted["owner"]),
+            sql.Literal(BEGUN),
         )
     ]
-    provider, option = _PROVIDERS[wanted.get("locale_provider") or "c"]
-    if connection.server_version >= _PROVIDED:
-        parts.append(sql.SQL(f"LOCALE_PROVIDER {provider}"))
-    if option and wanted.get("locale"):
-        parts.append(sql.SQL(f"{option} {{}}").format(sql.Literal(wanted["locale"])))
+    for option, value in locale_options(connection.server_version, wanted):
+        parts.append(sql.SQL(f"{option} {{}}").format(sql.Literal(value)))
     if wanted.get("tablespace") not in (None, "pg_default"):
         parts.append(sql.SQL("TABLESPACE {}").format(sql.Identifier(wanted["tablespace"])))
     tell(connection, sql.SQL(" ").join(parts))
+
+
+def locale_options(version: int, wanted: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How CREATE DATABASE of a server of this version (as in `150018`) is told the locale. Pure.
+
+    The version of a collation is not carried over: indexes are built by the library that is here.
+    """
+    options = [("LC_COLLATE", str(wanted["collate"])), ("LC_CTYPE", str(wanted["ctype"]))]
+    provider = _PROVIDERS[wanted.get("locale_provider") or "c"]
+    if version >= _PROVIDED:
+        options.append(("LOCALE_PROVIDER", provider.name))
+    if provider.option and wanted.get("locale"):
+        options.append((provider.option, str(wanted["locale"])))
+    if wanted.get("icu_rules"):
+        options.append(("ICU_RULES", str(wanted["icu_rules"])))
+    return options
+
+
+def locale_fault(version: int, wanted: Mapping[str, Any]) -> str | None:
+    """Why a server of this version cannot have such a locale, or None. Pure."""
+    letter = wanted.get("locale_provider") or "c"
+    provider = _PROVIDERS.get(letter)
+    if provider is None:
+        return f"the locale provider {letter!r} is of a later PostgreSQL than this release knows"
+    if version < provider.since:
+        return (
+            f"the locale is {provider.name}'s, which PostgreSQL {version // 10000} does not have for a database:"
+            f" {provider.since // 10000} or later is needed"
+        )
+    if wanted.get("icu_rules") and version < _RULES:
+        return (
+            f"the database has ICU rules, which PostgreSQL {version // 10000} does not have: {_RULES // 10000} or"
+            " later is needed"
+        )
+    return None
 
 
 def give(connection: Any, name: str, wanted: Mapping[str, Any]) -> None:
@@ -161,6 +210,17 @@ def differences(connection: Any, have: Mapping[str, Any], wanted: Mapping[str, A
     if _settings(have) != _settings(wanted):
         lines.append(f"settings are {have['settings']} instead of {wanted['settings']}")
     return lines
+
+
+def sorted_otherwise(have: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What to know of a collation that has another version here. Its indexes were built by this one. Pure."""
+    now, then = have.get("collation_version"), wanted.get("collation_version")
+    if now is None or then is None or now == then:
+        return []
+    return [
+        f"text sorts by version {now} of the collation now, and by {then} before: indexes were built anew, but what"
+        " compares with another database's order (partitions by range, merges outside) may differ"
+    ]
 
 
 def _settings(properties: Mapping[str, Any]) -> set[tuple[str | None, str]]:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, Callable, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
@@ -31,9 +32,7 @@ def revert(
             live = next((each for each in every_database(connection) if each["name"] == target), None)
             olds = [(name, marker) for name, marker in found if marker.role is Role.OLD]
             newest = next((marker for _name, marker in found if marker.role is not Role.NEW), None)
-            # The one that is live is the one that was given its name back last.
-            back = newest is not None and newest.role is Role.UNDONE
-            back = back and newest is not None and newest.successor in (0, swap.oid_of(connection, target))
+            back = _is_back(newest, olds[0][1] if olds else None, swap.oid_of(connection, target))
             if not olds or (back and live is not None):
                 return _nothing(login, connection, target, back, check_mode)
             name, marker = olds[0]
@@ -52,10 +51,22 @@ def revert(
             sequence = swap.next_sequence(connection, target)
             mark = Marker(Role.UNDONE, target, marker.set_id, time.time(), own_comment((live or {}).get("comment")),
                           sequence=sequence, successor=swap.oid_of(connection, name) or 0)  # fmt: skip
-            undone, seconds = _swap_back(login, target, live, name, marker, mark, swap_timeout, check)
+            told_of = [(olds[1][0], replace(olds[1][1], returned=mark.successor).render())] if olds[1:] else []
+            undone, seconds = _swap_back(login, target, live, name, marker, mark, told_of, swap_timeout, check)
             told = f"{target} is again what it was before {marker.set_id} took its place"
             told += f"; the restored one is {undone}" if undone else "; there was none of this name any more"
             return {**outcome, "unavailable": round(seconds, 3), "old": undone, "msg": told}
+
+
+def _is_back(newest: Marker | None, old: Marker | None, live: int | None) -> bool:
+    """Whether the live database is the one that a revert gave its name back to, and no restore came since.
+
+    The database that was undone says so, and so does the one that would come back next: the undone one may be gone.
+    """
+    if live is None:
+        return False
+    undone = newest is not None and newest.role is Role.UNDONE and newest.successor in (0, live)
+    return undone or (old is not None and old.returned == live)
 
 
 def _same(target: str, name: str, marker: Marker, ids: list[tuple[Any, ...]], force: bool) -> None:
@@ -84,11 +95,15 @@ def _swap_back(
     name: str,
     marker: Marker,
     mark: Marker,
+    told_of: list[tuple[str, str]],
     limit: float,
     check: Callable[[Any], None] | None,
 ) -> tuple[str | None, float]:
-    """The name of the one that is put aside, if there is one, and the seconds that it took."""
-    moves, comments = [(name, target)], [(target, marker.comment)]
+    """The name of the one that is put aside, if there is one, and the seconds that it took.
+
+    `told_of` is the comment of the generation before: where nothing is put aside, nothing else says that this was done.
+    """
+    moves, comments = [(name, target)], [(target, marker.comment), *told_of]
     if live is None:
         return None, swap.rename(login, moves, comments, limit)
     moves, comments = [(target, mark.name), *moves], [(mark.name, mark.render()), *comments]

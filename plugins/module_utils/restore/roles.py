@@ -25,7 +25,7 @@ def make(connection: Any, archives: Archives, missing: Iterable[str]) -> None:
         raise Day2Error(f"{archives.manifest.id} has no roles and grants (globals)")
     fetch(archives.repository, archives.folder, globals_files[0], text.extend, archives.identity)
     there = {str(name) for (name,) in ask(connection, "SELECT rolname FROM pg_roles")}
-    chosen = statements(text.decode(), set(missing), there)
+    chosen = statements(text.decode(errors="replace"), set(missing), there)
     lacking = sorted(set(missing) - made(chosen, set(missing)))
     if lacking:
         raise Day2Error(f"the set's globals do not make {', '.join(lacking)}")

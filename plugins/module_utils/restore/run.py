@@ -22,7 +22,7 @@ from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.postgres.catalogue import every_database
 from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, connected, first_line, tool
 from ansible_collections.day2.ops.plugins.module_utils.restore import preflight, properties, roles, swap
-from ansible_collections.day2.ops.plugins.module_utils.restore.load import Archives, Loading, analyse, load
+from ansible_collections.day2.ops.plugins.module_utils.restore.load import Archives, Loading, analyse, load, look_at
 from ansible_collections.day2.ops.plugins.module_utils.restore.names import (
     Marker,
     Role,
@@ -80,7 +80,7 @@ class Course:
             yield
         except swap.Uncertain:
             raise
-        except (Day2Error, psycopg2.Error) as exc:
+        except (Day2Error, psycopg2.Error, OSError) as exc:
             why = exc if isinstance(exc, Day2Error) else first_line(exc)
             raise RestoreFailed(f"the restore failed ({name}), and nothing was replaced: {why}") from exc
         finally:
@@ -98,12 +98,13 @@ def restore(
             f"{order.target} is the database from which others are renamed: give another `maintenance_database`"
         )
     seen = preflight.look(login, order.target, order.scratch)
+    how = _loading(seen, order)
     against = preflight.refusals(seen, wanted, order.allowed)
     if against:
         raise RestoreRefused("refused, nothing was touched: " + "; ".join(against))
-    how = _loading(seen, order)
     plan = _plan(seen, wanted, order)
     if check_mode:
+        plan["steps"].insert(0, _looked_at(archives))
         return {"changed": True, "msg": "; ".join(plan["steps"]), **plan}
     with connected(login) as connection:
         connection.autocommit = True
@@ -112,8 +113,16 @@ def restore(
 
 
 def _loading(seen: Seen, order: Order) -> Loading:
-    paths = {name: tool(name, seen.server, order.bin_dir)[0] for name in ("pg_restore", "vacuumdb")}
-    return Loading(paths["pg_restore"], paths["vacuumdb"], order.jobs, order.scratch, order.timeout)
+    pg_restore, seen.pg_restore = tool("pg_restore", seen.server, order.bin_dir)
+    vacuumdb, _version = tool("vacuumdb", seen.server, order.bin_dir)
+    return Loading(pg_restore, vacuumdb, order.jobs, order.scratch, seen.server.version, order.timeout)
+
+
+def _looked_at(archives: Archives) -> str:
+    try:
+        return look_at(archives)
+    except Day2Error as exc:
+        raise RestoreRefused(f"refused, nothing was touched: {archives.manifest.id}: {exc}") from exc
 
 
 def _plan(seen: Seen, wanted: Wanted, order: Order) -> dict[str, Any]:
@@ -165,7 +174,7 @@ def _restore(
         with course.phase("properties"):
             # As they are now: loading has taken its time.
             like = _of_now(connection, order.target) if order.replaces else like
-            _carry_over(connection, name, like)
+            warnings = _carry_over(connection, name, like)
         with course.phase("swap"):
             sequence = swap.next_sequence(connection, order.target)
             comment = own_comment(like.get("comment"))
@@ -181,7 +190,7 @@ def _restore(
         "unavailable": round(unavailable, 3),
         "old": old,
         "dropped": gone,
-        "warnings": kept,
+        "warnings": warnings + kept,
         "cleared": cleared,
         "roles_made": made_roles,
         "verified": proof.words,
@@ -208,12 +217,14 @@ def _drop_quietly(login: Login, target: str, name: str, made: Sequence[int]) -> 
         return
 
 
-def _carry_over(connection: Any, name: str, like: Mapping[str, Any]) -> None:
+def _carry_over(connection: Any, name: str, like: Mapping[str, Any]) -> list[str]:
+    """What somebody should know of it, a sentence each."""
     properties.give(connection, name, like)
     (have,) = [each for each in every_database(connection) if each["name"] == name]
     wrong = properties.differences(connection, have, like)
     if wrong:
         raise Day2Error("; ".join(wrong))
+    return properties.sorted_otherwise(have, like)
 
 
 def _of_now(connection: Any, target: str) -> Mapping[str, Any]:

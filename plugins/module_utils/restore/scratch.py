@@ -39,8 +39,9 @@ def scratch_cluster(place: str, bin_dir: str, settings: Mapping[str, str]) -> It
     """A login as superuser of a new cluster below `place`; everything of it is gone afterwards."""
     if os.geteuid() == 0:
         raise Day2Error("PostgreSQL does not run as root: run this as another user, such as postgres (become_user)")
-    clear(place)
-    folder = tempfile.mkdtemp(prefix=_PREFIX, dir=place)
+    with _told(place):
+        clear(place)
+        folder = tempfile.mkdtemp(prefix=_PREFIX, dir=place)
     try:
         # Held as long as this process lives: the next drill leaves directories alone that are in use.
         with open(os.path.join(folder, _LOCK), "w", encoding="utf-8") as lock:
@@ -48,12 +49,25 @@ def scratch_cluster(place: str, bin_dir: str, settings: Mapping[str, str]) -> It
             data = os.path.join(folder, "data")
             initdb = [os.path.join(bin_dir, "initdb"), "-D", data, "-U", _SUPERUSER, "-A", "trust", "-E", "UTF8"]
             run_pipeline([Program([*initdb, "--locale=C", "--no-sync"])], lambda _piece: None)
-            _configure(data, folder, settings)
+            with _told(place):
+                _configure(data, folder, settings)
             login = Login(host=folder, user=_SUPERUSER)
             with _server(bin_dir, data, os.path.join(folder, "log"), login):
                 yield login
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _told(place: str) -> Iterator[None]:
+    """What the system refuses, and what to do about it."""
+    try:
+        yield
+    except OSError as exc:
+        raise Day2Error(
+            f"no cluster can be made in the scratch directory {place} ({exc.strerror}): give one to which this user"
+            f" (number {os.geteuid()}) may write (`scratch`)"
+        ) from exc
 
 
 def clear(place: str) -> None:
@@ -82,7 +96,7 @@ def _configure(data: str, folder: str, more: Mapping[str, str]) -> None:
 
 @contextmanager
 def _server(bin_dir: str, data: str, log: str, login: Login) -> Iterator[None]:
-    with open(log, "wb") as output:
+    with _told(os.path.dirname(log)), open(log, "wb") as output:
         server = subprocess.Popen(
             mortal([os.path.join(bin_dir, "postgres"), "-D", data]),
             stdin=subprocess.DEVNULL,

@@ -23,7 +23,13 @@ from ansible_collections.day2.ops.plugins.module_utils.postgres.server import (
     first_line,
     tell,
 )
-from ansible_collections.day2.ops.plugins.module_utils.restore.names import Marker, Role, beside, parse_marker
+from ansible_collections.day2.ops.plugins.module_utils.restore.names import (
+    BEGUN,
+    Marker,
+    Role,
+    beside,
+    parse_marker,
+)
 
 # Codes of PostgreSQL that pass: sessions that have not ended yet, a lock that somebody holds.
 _PASSING = ("55006", "55P03", "40P01")
@@ -42,9 +48,8 @@ UNION ALL SELECT 1 FROM pg_largeobject_metadata UNION ALL SELECT 1 FROM pg_event
 _LOCK_HOLDER = """
 SELECT a.pid, coalesce(a.client_addr::text, 'this host'), a.backend_start::timestamptz(0)::text, a.state = 'active'
   FROM pg_locks l JOIN pg_stat_activity a USING (pid)
- WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND (l.classid::bigint << 32) + l.objid::bigint = hashtextextended(%s, 0)"""
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
+   AND (l.classid::bigint << 32) + l.objid::bigint = hashtextextended(%s, 0) LIMIT 1"""
 
 
 # What of a database changes besides counted rows: definitions, files of tables (TRUNCATE), sequences, large objects.
@@ -77,15 +82,16 @@ def alone(connection: Any, database: str) -> Iterator[None]:
     idle here while its programs work.
     """
     key = (f"day2.ops restore {database}",)
-    # This session waits for hours while others load.
-    ask(
-        connection,
-        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout',"
-        " 'statement_timeout')",
-    )
     end = time.monotonic() + _FINISHING
-    while not ask(connection, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)[0][0]:
+    while True:
+        # Such a lock is of one database, and two runs may have two maintenance databases: each has its own first, and
+        # then looks for others in all of them, so that at least the second one sees the first.
+        held = ask(connection, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)[0][0]
         rows = ask(connection, _LOCK_HOLDER, key)
+        if held and not rows:
+            break
+        if held:
+            ask(connection, "SELECT pg_advisory_unlock(hashtextextended(%s, 0))", key)
         if rows and (not rows[0][3] or time.monotonic() > end):
             pid, place, since, _active = rows[0]
             raise Day2Error(
@@ -245,7 +251,6 @@ def _rename(
     from psycopg2 import sql
 
     tell(connection, "SET LOCAL lock_timeout = '5s'")
-    tell(connection, "SET LOCAL statement_timeout = 0")
     tell(connection, "SET LOCAL synchronous_commit = 'local'")
     for old, new in moves:
         rename_one = sql.SQL("ALTER DATABASE {} RENAME TO {}")
@@ -344,17 +349,24 @@ def clear(login: Login, connection: Any, database: str) -> list[str]:
 def _unmarked(login: Login, connection: Any, database: str) -> list[str]:
     """One that a run made and was killed before it could mark it: it is empty. Anything else is somebody's own."""
     name = beside(database)
-    found = ask(
-        connection,
-        "SELECT 1 FROM pg_database d WHERE datname = %s AND shobj_description(oid, 'pg_database') IS NULL"
-        " AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.datid = d.oid)",
-        (name,),
-    )
-    if not found:
+    if not just_begun(connection, name):
         return []
     with connected(login, name) as inside:
         anything = ask(inside, _ANYTHING)
     return [] if anything else [name]
+
+
+def just_begun(connection: Any, name: str) -> bool:
+    """Whether a database has the mark with which a restore makes it, and nothing that somebody gave it since."""
+    found = ask(
+        connection,
+        "SELECT 1 FROM pg_database d WHERE datname = %s AND datconnlimit = %s"
+        " AND shobj_description(oid, 'pg_database') IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM pg_db_role_setting s WHERE s.setdatabase = d.oid)"
+        " AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.datid = d.oid)",
+        (name, BEGUN),
+    )
+    return bool(found)
 
 
 def expire(connection: Any, database: str, keep: float, now: float) -> tuple[list[str], list[str]]:
