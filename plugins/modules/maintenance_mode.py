@@ -38,7 +38,7 @@ options:
     description: Why, for people who ask. Required to enable.
     type: str
   duration:
-    description: When the lease ends, from now, such as V(2h). Required to enable and to extend.
+    description: When the lease ends, from now, such as V(2h), at most 31 days. Required to enable and to extend.
     type: str
   targets:
     description: What is put into maintenance.

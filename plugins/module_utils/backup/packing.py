@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 from typing import Callable
 
 # Larger ones are mapped and given back by the allocator each time.
@@ -214,7 +213,7 @@ def main() -> None:
     try:
         pack(_read, _write)
     except Unpackable as exc:
-        sys.exit(str(exc))
+        raise SystemExit(str(exc)) from exc
 
 
 if __name__ == "__main__":

@@ -195,8 +195,8 @@ def tick(store: Store) -> list[str]:
         except Day2Error as exc:
             wrong.append(f"{service}: {exc}")
     with store.alone(_WAIT, "the timer of maintenance"):
-        # Who is at work may be about to remember something.
-        if not store.services() and not store.at_work():
+        # In this order: who was at work before has remembered it by now, and who begins waits for us to arm the timer.
+        if not store.at_work() and not store.services():
             store.tidy()
             disarm()
     return wrong

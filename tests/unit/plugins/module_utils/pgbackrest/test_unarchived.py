@@ -6,6 +6,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import archive
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.archive import Contents
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.unarchived import Unarchived, beyond, summed
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.wal import Listing
@@ -50,3 +55,24 @@ def test_it_is_told_how_much_from_when_to_when_and_where() -> None:
 
 def test_segments_without_a_transaction_lose_nothing() -> None:
     assert not summed(name(3), {name(4): Contents(MIB, 0x400028)}, False) and not Unarchived(None)
+
+
+COMMITS = b"""\
+rmgr: Heap        len (rec/tot):     71/    71, tx:  725, lsn: 0/00900028, prev 0/00800090, desc: INSERT off 1
+rmgr: Transaction len (rec/tot):     34/    34, tx:  725, lsn: 0/00900070, prev 0/00900028, desc: COMMIT \
+2026-01-31 15:37:01.250000 UTC
+rmgr: Transaction len (rec/tot):     34/    34, tx:  726, lsn: 0/00900158, prev 0/009000E0, desc: COMMIT \
+2026-01-31 15:38:01.250000 UTC
+"""
+
+
+def test_what_a_timeline_has_of_its_parent_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_pipeline(_programs: Any, take: Any, **_about: Any) -> None:
+        take(COMMITS)
+
+    monkeypatch.setattr(archive, "run_pipeline", run_pipeline)
+    path = tmp_path / name(9)
+    path.write_bytes(b"")
+    assert archive.read_file(str(path), "pg_waldump").commits == 2
+    own = archive.read_file(str(path), "pg_waldump", since=0x9000E0)
+    assert own.commits == 1 and own.first_end == own.last_end
