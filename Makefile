@@ -9,8 +9,9 @@ bin := $(CURDIR)/.venv/bin
 export PATH := $(bin):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 SCENARIO ?=
-# The demo has a window whenever somebody looks.
-any_time := {"day2_windows": [{"name": "any-time", "rrule": "FREQ=DAILY", "start": "00:00", "duration": "24h"}]}
+# The demo has a window whenever somebody looks: one that began half a day ago.
+began = $(shell date -u -d '12 hours ago' +%H:%M)
+any_time = {"day2_windows": [{"name": "any-time", "rrule": "FREQ=DAILY", "start": "$(began)", "duration": "24h"}]}
 
 .PHONY: help
 help: ## Show this list

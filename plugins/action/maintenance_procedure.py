@@ -9,21 +9,29 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.maintenance import procedure
-from ansible_collections.day2.ops.plugins.module_utils.maintenance.procedure import Outcome, Request, Window
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.procedure import (
+    Decision,
+    Outcome,
+    Report,
+    Request,
+    Window,
+)
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.store import stamp
 from ansible_collections.day2.ops.plugins.module_utils.steps.spec import parse_steps
 from ansible_collections.day2.ops.plugins.module_utils.windows.inventory import parse_windows
 from ansible_collections.day2.ops.plugins.module_utils.windows.words import answer
 
+Kind = TypeVar("Kind", Outcome, Report)
+
 _ARGUMENTS: dict[str, dict[str, Any]] = {
-    "state": {"type": "str", "required": True, "choices": ["admitted", "fitting", "decided"]},
+    "state": {"type": "str", "required": True, "choices": ["admitted", "fitting", "decided", "told"]},
     "system": {"type": "str", "default": ""},
     "emergency": {"type": "str"},
     "reason": {"type": "str", "default": ""},
@@ -34,12 +42,16 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "reserve": {"type": "str", "default": "15m"},
     "steps": {"type": "list", "elements": "raw", "default": []},
     "step": {"type": "dict"},
-    "deadline": {"type": "float"},
+    "seconds_left": {"type": "float"},
+    "seconds": {"type": "float"},
+    "decision": {"type": "dict", "default": {}},
+    "reports": {"type": "dict"},
     "service": {"type": "str"},
     "owner": {"type": "str"},
     "outcomes": {"type": "dict"},
 }
-_NEEDS = {"admitted": (), "fitting": ("step", "deadline"), "decided": ("service", "owner", "outcomes")}
+_NEEDS = {"admitted": (), "fitting": ("step", "seconds_left"), "decided": ("service", "owner", "outcomes"),
+          "told": ("service", "seconds", "reports")}  # fmt: skip
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -55,7 +67,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         for name in _NEEDS[arguments["state"]]:
             if arguments[name] is None:
                 raise AnsibleActionFail(f"'{name}' is needed for state {arguments['state']}")
-        answers = {"admitted": _admitted, "fitting": _fitting, "decided": _decided}
+        answers = {"admitted": _admitted, "fitting": _fitting, "decided": _decided, "told": _told}
+        # A plan may be read before the window opens.
+        arguments["planning"] = bool(self._task.check_mode)
         try:
             return {**result, "changed": False, **answers[arguments["state"]](arguments, time.time())}
         except Day2Error as error:
@@ -70,7 +84,7 @@ def _admitted(arguments: Mapping[str, Any], now: float) -> dict[str, Any]:
         steps=arguments["steps"],
         reserve=_seconds(arguments, "reserve") or 0.0,
         duration=_seconds(arguments, "duration"),
-        window=_window(arguments["windows"], now) if emergency is None and arguments["windows"] else None,
+        window=_window(arguments, now) if emergency is None and arguments["windows"] else None,
         reason=arguments["reason"],
         approved_by=arguments["approved_by"],
         approvers=arguments["approvers"],
@@ -87,27 +101,47 @@ def _admitted(arguments: Mapping[str, Any], now: float) -> dict[str, Any]:
     }
 
 
-def _window(windows: list[Any], now: float) -> Window:
-    told = answer(parse_windows(windows), now, 1, 0.0)
-    return Window(told["window"]["name"] if told["open"] else None, told["seconds_left"], told["text"])
+def _window(arguments: Mapping[str, Any], now: float) -> Window:
+    told = answer(parse_windows(arguments["windows"]), now, 1, 0.0)
+    if told["open"]:
+        return Window(told["window"]["name"], told["seconds_left"], told["text"])
+    if arguments["planning"] and told["window"]:
+        return Window(f"{told['window']['name']}, {told['window']['when']}", told["window"]["duration"], told["text"])
+    return Window(None, 0.0, told["text"])
 
 
 def _fitting(arguments: Mapping[str, Any], now: float) -> dict[str, Any]:
-    left = arguments["deadline"] - now
     (step,) = parse_steps([arguments["step"]])
-    why = procedure.no_time(step, left, _seconds(arguments, "reserve") or 0.0)
-    return {"fits": why is None, "msg": why or "there is time", "seconds_left": left}
+    why = procedure.no_time(step, arguments["seconds_left"], _seconds(arguments, "reserve") or 0.0)
+    return {"fits": why is None, "msg": why or "there is time"}
 
 
 def _decided(arguments: Mapping[str, Any], _now: float) -> dict[str, Any]:
-    known = [each.name for each in fields(Outcome)]
-    outcomes = {}
-    for host, told in arguments["outcomes"].items():
-        if not isinstance(told, Mapping) or set(told) - set(known):
-            raise AnsibleActionFail(f"'outcomes' of {host} is not a mapping of {', '.join(known)}")
-        outcomes[host] = Outcome(**told)
+    outcomes = _by_host(arguments["outcomes"], "outcomes", Outcome)
     decision = procedure.decide(outcomes, arguments["service"], arguments["owner"])
     return {"back": decision.back, "why": decision.why, "todo": decision.todo, "msg": decision.why}
+
+
+def _told(arguments: Mapping[str, Any], _now: float) -> dict[str, Any]:
+    known = arguments["decision"]
+    decision = Decision(
+        back=bool(known.get("back", False)),
+        why=str(known.get("why") or "nobody could decide whether the service comes back"),
+        todo=str(known.get("todo") or ""),
+    )
+    reports = _by_host(arguments["reports"], "reports", Report)
+    said = procedure.summarise(arguments["reason"], arguments["service"], arguments["seconds"], decision, reports)
+    return {"title": said.title, "text": said.text, "severity": said.severity, "msg": said.title}
+
+
+def _by_host(given: Mapping[str, Any], name: str, kind: type[Kind]) -> dict[str, Kind]:
+    known = [each.name for each in fields(kind)]
+    found = {}
+    for host, told in given.items():
+        if not isinstance(told, Mapping) or set(told) - set(known):
+            raise AnsibleActionFail(f"'{name}' of {host} is not a mapping of {', '.join(known)}")
+        found[host] = kind(**told)
+    return found
 
 
 def _seconds(arguments: Mapping[str, Any], name: str) -> float | None:

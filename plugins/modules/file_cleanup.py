@@ -15,7 +15,9 @@ description:
   - Follows no symbolic link, enters no other file system, and leaves alone what a process has open. Directories stay.
 options:
   directories:
-    description: Absolute paths, at least two levels below the root of the file system.
+    description:
+      - Absolute paths, at least two levels below the root of the file system. Nothing goes below C(/etc), C(/usr) and
+        C(/var/lib), nor where a database keeps its data (known by files such as C(PG_VERSION)).
     type: list
     elements: str
     required: true
@@ -75,6 +77,11 @@ open:
   returned: success
   type: list
   elements: str
+refused:
+  description: Files that could not be removed, each with why.
+  returned: success
+  type: list
+  elements: str
 """
 
 import signal
@@ -121,6 +128,7 @@ def main() -> None:
         paths=removed.paths[:_SHOWN],
         freed=removed.freed,
         open=removed.kept_open,
+        refused=removed.refused,
     )
 
 

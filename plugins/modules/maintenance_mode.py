@@ -48,6 +48,14 @@ options:
   approved_by:
     description: Who approved it.
     type: str
+  claim:
+    description:
+      - What O(state=enabled) may meet. V(new) refuses an owner who holds a lease already, so that of two runs at the
+        same time one is refused; V(held) refuses one who holds none any more.
+      - With both, O(targets) may be empty.
+    type: str
+    choices: [any, new, held]
+    default: any
   force:
     description: Gives up the leases of all owners.
     type: bool

@@ -13,16 +13,17 @@ author: The day2.ops maintainers (@day2-ops)
 description:
   - What role P(day2.ops.maintenance_window#role) asks before each of its parts. It runs on the controller and changes
     nothing.
-  - Scheduled maintenance needs an open window, emergency maintenance a reason and somebody who may approve it. All
-    that keeps it from beginning is told at once.
+  - Scheduled maintenance needs an open window (a plan, in check mode, the next one), emergency maintenance a reason
+    and somebody who may approve it. All that keeps it from beginning is told at once.
 options:
   state:
     description:
       - V(admitted) says how long it may last, or fails with what is wrong.
       - V(fitting) says whether there is time for O(step).
       - V(decided) says whether the service comes back.
+      - V(told) says how it ended, for those who wait for it.
     type: str
-    choices: [admitted, fitting, decided]
+    choices: [admitted, fitting, decided, told]
     required: true
   system:
     description: The name of the system.
@@ -64,9 +65,21 @@ options:
   step:
     description: One of them.
     type: dict
-  deadline:
-    description: When it ends, as V(admitted) returned it.
+  seconds_left:
+    description: How long the lease holds.
     type: float
+  seconds:
+    description: How long it took.
+    type: float
+  decision:
+    description: What V(decided) returned. Without it, nobody could decide.
+    type: dict
+    default: {}
+  reports:
+    description: >-
+      What became of each host - mappings of C(rows) (lines of the report), C(failed) (why), C(stuck) (nobody knows
+      whether it left the mode) and C(held_by) (who else keeps it there).
+    type: dict
   service:
     description: The name of what is in maintenance.
     type: str
@@ -107,7 +120,7 @@ EXAMPLES = r"""
   day2.ops.maintenance_procedure:
     state: fitting
     step: {id: packages, role: day2.ops.maintenance_steps, entry_point: packages, duration: 20m}
-    deadline: "{{ admission.deadline }}"
+    seconds_left: 3600
 """
 
 RETURN = r"""
@@ -140,10 +153,6 @@ fits:
   description: Whether there is time.
   returned: state is fitting
   type: bool
-seconds_left:
-  description: Seconds until the deadline.
-  returned: state is fitting
-  type: float
 back:
   description: Whether the service comes back.
   returned: state is decided
@@ -155,5 +164,18 @@ why:
 todo:
   description: What somebody has to do where it does not.
   returned: state is decided
+  type: str
+title:
+  description: How it ended, in one line.
+  returned: state is told
+  type: str
+  sample: 'Maintenance is over: Scheduled maintenance (weekly)'
+text:
+  description: The rest of it.
+  returned: state is told
+  type: str
+severity:
+  description: V(info), V(warning) or V(critical).
+  returned: state is told
   type: str
 """

@@ -145,7 +145,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 set:
-  description: The newest set of the series, null in check mode and when there is none.
+  description: The set that was made, or the newest good one where none was due; null in check mode.
   returned: with O(method=logical)
   type: dict
   contains:
@@ -213,6 +213,7 @@ locations:
     kept: {description: Ids with the reasons why they stay., type: list, elements: dict}
     held: {description: 'Why nothing may go at all, or null.', type: str}
     locked: {description: 'Sets that may not be removed yet, with the reason.', type: dict}
+    damaged: {description: 'Sets that are damaged or lack files, with the reason.', type: dict}
     broken: {description: 'Sets whose manifest cannot be read, with the reason.', type: dict}
 backup:
   description: The newest good physical backup, of this run when one was made; null when there is none.

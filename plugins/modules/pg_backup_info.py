@@ -94,7 +94,12 @@ sets:
     size: {description: Bytes of its files as they are stored., type: int, sample: 104857600}
     verified: {description: 'V(none), V(digest) or V(read).', type: str, sample: read}
     proven_at: {description: 'When a restore of it was proven, or null.', type: str, sample: null}
-    damaged: {description: 'What is wrong with it, or null.', type: str, sample: null}
+    damaged:
+      description: What is wrong with it in the first of its locations, or null. Files that are missing or of another
+        size than was written are seen by the listing.
+      type: str
+      sample: db001/main.dump.zst is missing
+    damaged_at: {description: What is wrong with it in each location., type: dict, sample: {}}
     history:
       description: Verdicts of damage and those that took them back, oldest first - C(at), C(found), C(by), C(why).
       type: list
@@ -182,11 +187,14 @@ def logical_sets(params: Mapping[str, Any]) -> dict[str, Any]:
     loaded = [(place.name, sets.load(place, series)) for place in places]
     now = time.time()
     where: dict[str, list[str]] = {}
+    damaged: dict[str, dict[str, str]] = {}
     known: dict[str, sets.BackupSet] = {}
     for name, found in loaded:
         for each in found.sets:
             where.setdefault(each.manifest.id, []).append(name)
             known.setdefault(each.manifest.id, each)
+        for set_id, why in found.damaged.items():
+            damaged.setdefault(set_id, {})[name] = why
     kept = sets.plan_pruning(loaded[0][1], policy, now).keep
     newest_first = sorted(known.values(), key=lambda each: (each.manifest.time, each.manifest.sequence), reverse=True)
     return {
@@ -194,6 +202,7 @@ def logical_sets(params: Mapping[str, Any]) -> dict[str, Any]:
             {
                 **describe(each, where[each.manifest.id]),
                 "age": round(now - each.manifest.time, 3),
+                "damaged_at": damaged.get(each.manifest.id, {}),
                 "kept_because": kept.get(each.manifest.id, []),
             }
             for each in newest_first

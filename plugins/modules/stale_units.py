@@ -13,6 +13,7 @@ author: The day2.ops maintainers (@day2-ops)
 description:
   - After an update, processes go on with the programs and libraries that they had loaded. This names the units whose
     restart ends that, by C(/proc). It restarts nothing.
+  - Units that do not run, or that maintenance mode holds, are told and not among those to restart.
 options:
   never:
     description: >-
@@ -21,7 +22,7 @@ options:
     elements: str
     default: []
   also:
-    description: Units that are restarted in any case.
+    description: Units that are restarted though their files are there. One that O(never) fits is refused.
     type: list
     elements: str
     default: []
@@ -63,6 +64,11 @@ left:
   returned: success
   type: list
   elements: str
+resting:
+  description: What would be restarted, but does not run or is held by maintenance mode.
+  returned: success
+  type: list
+  elements: str
 others:
   description: Processes of people's sessions and of containers that do.
   returned: success
@@ -85,6 +91,7 @@ def main() -> None:
     )
     try:
         plan = stale.plan(processes.stale(), module.params["never"], module.params["also"])
+        plan = stale.awake(plan, processes.states(plan.restart), processes.held())
     except Day2Error as exc:
         module.fail_json(msg=str(exc))
     outcome = stale.outcome(plan, module.check_mode)
@@ -94,6 +101,7 @@ def main() -> None:
         outcome=outcome,
         units=list(plan.restart),
         left=list(plan.left),
+        resting=list(plan.resting),
         others=plan.others,
     )
 

@@ -176,6 +176,166 @@ def test_a_disk_that_becomes_full_half_way(host: Host) -> None:
         assert host.state() is None
 
 
+PAUSED = "/var/tmp/day2-test-paused"
+REDIS = {"name": "redis-server", "pause": ["touch", PAUSED], "resume": ["rm", "-f", PAUSED]}
+
+
+def is_paused(host: Host) -> bool:
+    return host.host.run("find", PAUSED, check=False) == PAUSED
+
+
+def process_of(host: Host, unit: str) -> str:
+    return str(host.host.run("systemctl", "show", "--property=MainPID", "--value", unit))
+
+
+def test_a_paused_unit_goes_on_running(host: Host) -> None:
+    before = process_of(host, "redis-server")
+    assert host.mode(targets=["units"], units=[SERVICE, REDIS])["changed"]
+    assert is_paused(host) and host.unit() == "inactive"
+    assert not host.mode(targets=["units"], units=[SERVICE, REDIS])["changed"]
+    assert host.mode(state="disabled")["changed"]
+    assert not is_paused(host) and process_of(host, "redis-server") == before and host.in_service()
+
+
+def test_a_paused_unit_that_is_restarted(host: Host) -> None:
+    """It would run without its pause: it is kept from starting until the end."""
+    host.mode(targets=["units"], units=[REDIS])
+    host.host.run("systemctl", "restart", "redis-server")
+    assert host.unit("redis-server") == "inactive" and is_paused(host)
+    assert host.mode(state="disabled")["changed"]
+    assert host.unit("redis-server") == "active" and not is_paused(host)
+
+
+def test_a_reboot_with_a_paused_unit(host: Host) -> None:
+    host.host.run("systemctl", "enable", "redis-server")
+    host.mode(targets=["units"], units=[SERVICE, REDIS])
+    try:
+        restarted(host, "held")
+        assert host.unit("redis-server") == "inactive" and is_paused(host)
+        host.until(lambda: host.unit("redis-server") == "active" and not is_paused(host), 90)
+    finally:
+        host.host.lab.up({host.host.name: "options_engine"})
+
+
+def damage(host: Host) -> None:
+    host.host.run("sh", "-c", f"truncate -s 100 {PLACE}/state.json; truncate -s 0 {PLACE}/state.before.json")
+
+
+def forget(host: Host) -> None:
+    """What was damaged is kept; the next test begins without it."""
+    host.host.run("rm", f"{PLACE}/state.json.damaged", f"{PLACE}/state.before.json.damaged")
+
+
+def test_a_paused_unit_whose_state_is_lost(host: Host) -> None:
+    host.mode(targets=["units"], units=[SERVICE, REDIS])
+    damage(host)
+    done = host.mode(state="disabled", force=True)
+    assert f"resume redis-server.service by rm -f {PAUSED}" in done["steps"], done
+    assert not is_paused(host) and host.unit() == "active"
+    forget(host)
+
+
+@pytest.mark.parametrize("fault", ["it refuses", "its drop-in is damaged"])
+def test_a_paused_unit_that_cannot_be_resumed(host: Host, fault: str) -> None:
+    """Whoever forces it is told which one, and everything else is back."""
+    host.mode(targets=["units"], units=[SERVICE, {**REDIS, "resume": ["/bin/false"]}])
+    damage(host)
+    if fault == "its drop-in is damaged":
+        drop_in = f"/etc/systemd/system/redis-server.service.d/50-day2-maintenance-{SERVICE}.conf"
+        host.host.run("sed", "-i", "s/^Resume=.*/Resume=[/", drop_in)
+    done = host.mode(state="disabled", force=True)
+    assert done["failed"] and "not all of its units came back" in done["msg"], done
+    assert "redis-server.service" in done["msg"] and "state.json.damaged" in done["msg"]
+    forget(host)
+    host.host.run("rm", PAUSED)
+    assert host.in_service() and not host.mode(state="disabled", force=True)["changed"]
+
+
+@contextmanager
+def own_unit(host: Host, name: str, text: str) -> Iterator[str]:
+    path = f"/etc/systemd/system/{name}.service"
+    host.host.run("sh", "-c", f"cat > {path}; systemctl daemon-reload", text=text)
+    host.host.run("systemctl", "start", name)
+    try:
+        yield name
+    finally:
+        host.host.run("systemctl", "stop", name, check=False)
+        host.host.run("sh", "-c", f"rm -f {path}; systemctl daemon-reload")
+
+
+def test_a_static_unit_whose_state_is_lost(host: Host) -> None:
+    """It does not start at boot, although `systemctl is-enabled` is content with it."""
+    with own_unit(host, "unwanted", "[Service]\nExecStart=sleep infinity\n") as unit:
+        assert host.host.run("systemctl", "is-enabled", unit) == "static"
+        host.mode(targets=["units"], units=[SERVICE, unit])
+        damage(host)
+        done = host.mode(state="disabled", force=True)
+        assert "let unwanted.service start (it is not enabled)" in done["steps"], done
+        assert host.unit() == "active" and host.unit(unit) == "inactive"
+        forget(host)
+
+
+def test_a_service_that_hangs_at_its_end_keeps_no_other(host: Host) -> None:
+    """The timer's own work: a unit of the first service takes its time to start, while the second one's lease ends."""
+    text = "[Service]\nTimeoutStartSec=infinity\nExecStartPre=sh -c 'test ! -e /run/hang || sleep 600'\n"
+    with own_unit(host, "hanging", f"{text}ExecStart=sleep infinity\n") as unit:
+        host.mode(service="aaa", targets=["units"], units=[unit], units_timeout="10m", duration="5s")
+        host.host.run("touch", "/run/hang")
+        try:
+            host.until(lambda: host.unit(unit) == "activating")
+            host.mode(duration="5s")
+            assert host.get()[0] == 503
+            host.until(host.in_service)
+            assert host.unit(unit) == "activating"
+            assert host.host.run("systemctl", "is-active", "day2-maintenance@aaa", check=False) == "activating"
+        finally:
+            host.host.run("rm", "/run/hang")
+            host.host.run("systemctl", "kill", "-s", "KILL", unit)
+        # What failed is tried again.
+        host.until(lambda: host.unit(unit) == "active" and host.host.run("day2ctl", "maintenance", "status").startswith(
+            "nothing is in maintenance"))  # fmt: skip
+    failed = host.host.run("systemctl", "list-units", "--failed", "--plain", "--no-legend", "day2-maintenance*")
+    assert failed == ""
+
+
+def test_a_folder_that_is_no_service(host: Host) -> None:
+    """An editor's copy, or somebody's: the status shows all services beside it, and the timer comes to its end."""
+    other = f"{ROOT}/{SERVICE}~"
+    host.mode(duration="10m")
+    host.host.run("cp", "-r", PLACE, other)
+    try:
+        told = json.loads(host.host.run("day2ctl", "maintenance", "status", "--json"))
+        assert [(each["service"], each["enabled"]) for each in told] == [(SERVICE, True), (f"{SERVICE}~", False)]
+        assert other in host.host.run("day2ctl", "maintenance", "status")
+        result = host.host.checks({"id": "mode", "probe": "maintenance"})["mode"]
+        assert result["status"] == "warning" and other in result["message"] and "window until" in result["message"]
+        host.mode(state="disabled")
+        timer = ("systemctl", "is-enabled", "day2-maintenance.timer")
+        host.until(lambda: host.host.run(*timer, check=False) == "disabled")
+        assert host.host.run("ls", other) != ""
+    finally:
+        host.host.run("rm", "-r", other)
+
+
+def test_another_host_of_the_same_name(host: Host) -> None:
+    """Its silence of the same service is not ours: neither to use nor to remove."""
+    name = host.host.run("hostname")
+    authors = [f"day2.ops {SERVICE} on {name}", f"day2.ops {SERVICE} on {name} (0123456789ab)"]
+    for author in authors:
+        host.host.run("amtool", f"--alertmanager.url={ALERTMANAGER}", "silence", "add", "-d", "5m", "-c", "theirs",
+                      "-a", author, f"service={SERVICE}")  # fmt: skip
+    try:
+        host.mode(targets=["alerts"])
+        (mine,) = [each["createdBy"] for each in host.silences() if each["createdBy"] not in authors]
+        # machine-id(5) is not for strangers.
+        assert host.host.run("cat", "/etc/machine-id")[:12] not in mine
+        host.mode(state="disabled")
+        assert sorted(each["createdBy"] for each in host.silences()) == authors
+    finally:
+        for silence in host.silences():
+            host.host.run("amtool", f"--alertmanager.url={ALERTMANAGER}", "silence", "expire", silence["id"])
+
+
 def test_a_state_that_is_truncated_twice(host: Host) -> None:
     host.mode()
     host.host.run("sh", "-c", f"truncate -s 100 {PLACE}/state.json; truncate -s 0 {PLACE}/state.before.json")

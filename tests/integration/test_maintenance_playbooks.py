@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ def prepared(lab_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Ite
     assert done.returncode == 0, site.output
     # nginx reads all that is there: a copy of a site would be a second site.
     assert sorted(lab_host.run("ls", "/etc/nginx/sites-enabled").split()) == ["options-engine", "upstream-stand-ins"]
-    assert site.play("maintenance_setup").returncode == 0 and "changed=0" in site.output, site.output
     yield lab_host
 
 
@@ -100,6 +100,7 @@ def test_check_mode_shows_the_plan_and_changes_nothing(site: Maintained) -> None
     ("variables", "words"),
     [
         ({"day2_windows": [NEVER]}, "What cannot wait is emergency maintenance"),
+        ({"day2_maintenance_steps_more": [{"id": "x"}]}, "step 'x', field 'role': is missing"),
         ({"day2_windows": []}, "options_engine has no windows of maintenance"),
         ({"day2_windows": [{**ANY_TIME, "rrule": "FREQ=SOMETIMES"}]}, "window 'any-time', field 'rrule'"),
         ({"day2_maintenance_steps": []}, "There is no step to take"),
@@ -142,8 +143,48 @@ def test_a_second_run_at_the_same_time_is_refused(site: Maintained) -> None:
             "targets": ["web"]}  # fmt: skip
     assert not site.host.task("day2.ops.maintenance_mode", held, become_user="root").get("failed")
     assert site.play("maintenance", day2_maintenance_steps=[site.looking("twice")]).returncode != 0
-    assert "Another run holds the mode" in site.output
+    assert "day2ctl maintenance disable options_engine --owner 'maintenance'" in site.output
     assert list(site.leases()) == ["maintenance"] and site.unit() == "active"
+
+
+def test_two_runs_that_enter_at_the_same_time(site: Maintained) -> None:
+    claim = {"service": "options_engine", "owner": "maintenance", "reason": "one", "duration": "10m", "claim": "new",
+             "targets": ["web"]}  # fmt: skip
+    assert not site.host.task("day2.ops.maintenance_mode", claim, become_user="root").get("failed")
+    other = site.host.task("day2.ops.maintenance_mode", {**claim, "reason": "two"}, become_user="root")
+    assert other["failed"] and "another run is at it, or has died" in other["msg"]
+    assert site.leases()["maintenance"]["reason"] == "one"
+
+
+def test_no_step_is_taken_outside_of_the_mode(site: Maintained, httpserver: HTTPServer) -> None:
+    """Somebody ends the mode in mid-run: what is left of the steps is not taken, and users stay served."""
+    chat = chat_at(httpserver, site)
+    end = site.step("ended", "day2ctl", "maintenance", "disable", "options_engine", "--force")
+    variables = {"day2_maintenance_steps": [end, site.looking("outside")], "maintenance_window_backup": False}
+    site.play("maintenance", **variables)
+    assert site.in_service(), site.output
+    assert site.host.run("sh", "-c", "test ! -e /tmp/outside && echo absent") == "absent"
+    rows = site.rows()
+    assert rows["maintenance-verified"]["status"] == "critical"
+    assert "holds no lease on options_engine any more" in rows["maintenance-verified"]["message"]
+    assert "the lease ended before the maintenance did" in rows["maintenance-off"]["message"]
+    _begin, told_end = told(chat)
+    assert "outside was not begun" in told_end
+
+
+def test_a_host_that_only_takes_steps(site: Maintained) -> None:
+    step = site.step("alone", "sh", "-c", "cp /var/lib/day2/maintenance/options_engine/state.json /tmp/alone")
+    variables = {"day2_maintenance_steps": [step], "maintenance_window_targets": [], "maintenance_window_backup": False}
+    assert site.play("maintenance", "--check", **variables).returncode == 0, site.output
+    assert site.play("maintenance", **variables).returncode == 0, site.output
+    assert json.loads(site.host.run("cat", "/tmp/alone"))["leases"]["maintenance"]["targets"] == []
+
+
+def test_the_plan_may_be_read_before_the_window_opens(site: Maintained) -> None:
+    later = {"name": "later", "dates": ["2099-01-04"], "start": "02:00", "duration": "2h"}
+    step = site.looking("planned")
+    assert site.play("maintenance", "--check", day2_windows=[later], day2_maintenance_steps=[step]).returncode == 0
+    assert "step: planned" in site.output and "2099-01-04" in site.output
 
 
 def test_a_step_that_fails_is_told_and_the_service_comes_back(site: Maintained, httpserver: HTTPServer) -> None:
@@ -194,6 +235,40 @@ def test_no_step_is_taken_where_the_backup_failed(site: Maintained) -> None:
         and "no_such_database" in rows["maintenance-backup"]["message"]
     )
     assert rows["maintenance-off"]["status"] == "ok"
+
+
+def test_no_host_takes_a_step_where_another_did_not_enter(site: Maintained) -> None:
+    site.provide("stubborn", "/bin/sh -c \"trap '' TERM; while :; do sleep 1; done\"")
+    inventory = site.two_hosts(maintenance_window_units=["stubborn"], maintenance_window_units_timeout="2s")
+    try:
+        step = site.looking("alone-in-it")
+        assert (
+            site.play("maintenance", "-i", inventory, day2_hosts="all", day2_maintenance_steps=[step]).returncode != 0
+        )
+        assert site.in_service(), site.output
+        assert site.host.run("sh", "-c", "test ! -e /tmp/alone-in-it && echo absent") == "absent"
+        assert site.rows("first")["maintenance-off"]["status"] == "ok"
+        assert site.rows("second")["maintenance-on"]["status"] == "critical"
+        assert "stubborn" in site.rows("second")["maintenance-on"]["message"]
+    finally:
+        site.withdraw("stubborn")
+
+
+def test_two_hosts_are_maintained_together(site: Maintained) -> None:
+    site.provide("obliging", "/bin/sleep 3600")
+    inventory = site.two_hosts(maintenance_window_units=["obliging"])
+    look = site.step("both", "sh", "-c", "ls -d /var/lib/day2/maintenance/*/state.json >> /tmp/both")
+    site.host.run("rm", "-f", "/tmp/both")
+    try:
+        done = site.play("maintenance", "-i", inventory, day2_hosts="all", day2_maintenance_steps=[look])
+        assert done.returncode == 0, site.output
+        # Both were in the mode when the first of them took the step.
+        seen = site.host.run("cat", "/tmp/both").split()
+        assert len(seen) == 4 and len(set(seen)) == 2
+        assert "first: Maintenance mode on: ok" in site.output and "second: Maintenance mode on: ok" in site.output
+        assert site.host.run("systemctl", "is-active", "obliging") == "active"
+    finally:
+        site.withdraw("obliging")
 
 
 def test_a_step_that_does_not_fit_is_left_out(site: Maintained) -> None:

@@ -217,6 +217,14 @@ def test_certificates_are_renewed_and_looked_at(units: Steps) -> None:
         assert units.sh("ls /run/day2-reloaded") and "Not After" in units.sh("openssl x509 -in /root/day2.pem -text")
         row = units.take("certificates", certificates_command=["false"], **about)
         assert row["status"] == "critical"
+        # Where no file is named nobody can tell what was renewed: no unit is reloaded, and that is said.
+        units.sh("rm -f /run/day2-reloaded")
+        row = units.take("certificates", certificates_command=["true"])
+        assert row["status"] == "ok" and row["message"].startswith("true ran; whether it renewed anything is not known")
+        assert "no unit was reloaded" in row["message"]
+        row = units.take("certificates", certificates_command=long, certificates_reload=["day2-one"])
+        assert row["status"] == "warning" and "day2-one was not reloaded" in row["message"], row
+        assert units.sh("ls /run/day2-reloaded 2>/dev/null || echo none") == "none"
         # Nothing renews here.
         row = units.take("certificates", **about)
         assert row["status"] == "skipped" and "there is no certbot" in row["message"]
@@ -259,7 +267,38 @@ def test_old_logs_go_and_nothing_else(steps: Steps) -> None:
         reader.wait(30)
     assert steps.take("logs", **about)["message"].startswith("removed 1 files")
     for directory, said in (("/var", "too near to the root"), ("/srv/day2/app/link", "symbolic link"),
-                            ("/srv/day2/../day2/app", "without '..'"), ("/srv/nosuch", "no directory")):  # fmt: skip
+                            ("/srv/day2/../day2/app", "without '..'"), ("/srv/nosuch", "no directory"),
+                            ("/var/lib/dpkg/info", "below /var/lib")):  # fmt: skip
         row = steps.take("logs", logs_directories=[directory])
         assert row["status"] == "critical" and said in row["message"], row
+    steps.sh("rm -rf /srv/day2")
+
+
+def test_no_clean_up_touches_a_database(steps: Steps) -> None:
+    steps.sh("rm -rf /srv/day2; mkdir -p /srv/day2/app/pg/base/5 /srv/day2/cache/appendonlydir/old")
+    steps.sh("cd /srv/day2; echo 15 > app/pg/PG_VERSION; touch app/pg/base/5/16384.1 app/old.log.1 cache/old.log.1;"
+             " touch -d '40 days ago' app/*.1 app/pg/base/5/* cache/*.1")  # fmt: skip
+    there = steps.sh("find /srv/day2 | sort")
+    for directory, said in (("/srv/day2/app", "PostgreSQL"), ("/srv/day2/app/pg/base/5", "app/pg/PG_VERSION"),
+                            ("/srv/day2/cache", "Redis")):  # fmt: skip
+        row = steps.take("logs", logs_directories=[directory], logs_patterns=["*.[0-9]"])
+        assert row["status"] == "critical" and said in row["message"], row
+    assert steps.sh("find /srv/day2 | sort") == there
+    # The default is names of logs, not of everything that ends in a number.
+    steps.sh("rm /srv/day2/app/pg/PG_VERSION")
+    row = steps.take("logs", logs_directories=["/srv/day2/app"])
+    assert row["status"] == "ok" and row["evidence"] == ["/srv/day2/app/old.log.1"], row
+    assert steps.sh("find /srv/day2/app -type f") == "/srv/day2/app/pg/base/5/16384.1"
+    steps.sh("rm -rf /srv/day2")
+
+
+def test_what_cannot_be_removed_does_not_hide_what_went(steps: Steps) -> None:
+    steps.sh("rm -rf /srv/day2; mkdir -p /srv/day2/app; cd /srv/day2/app; touch a.log.1 b.log.1 c.log.1;"
+             " chown postgres a.log.1 c.log.1; chmod 1777 .; touch -d '40 days ago' *.1")  # fmt: skip
+    arguments = {"directories": ["/srv/day2/app"], "patterns": ["*.log.*"], "age": "30d"}
+    done = steps.host.task("day2.ops.file_cleanup", arguments, become_user="postgres")
+    assert done["paths"] == ["/srv/day2/app/a.log.1", "/srv/day2/app/c.log.1"] and not done.get("failed"), done
+    assert done["outcome"]["status"] == "warning" and "1 could not be removed" in done["msg"]
+    assert done["refused"][0].startswith("/srv/day2/app/b.log.1: ")
+    assert steps.sh("ls /srv/day2/app") == "b.log.1"
     steps.sh("rm -rf /srv/day2")

@@ -33,7 +33,9 @@ def redis(steps: Steps) -> Iterator[Callable[..., str]]:
     keys = [word for number in range(1200) for word in (f"shop[1]:{number}", "x")]
     ask("MSET", *keys, "shop1:other", "y", "session:1", "z")
     ask("SET", "shop[1]:elsewhere", "x", database=8)
+    ask("SET", "kept", "x", database=0)
     yield ask
+    ask("DEL", "kept", database=0)
     ask("FLUSHDB")
     ask("FLUSHDB", database=8)
     ask("CONFIG", "SET", "requirepass", "")
@@ -54,6 +56,12 @@ def test_only_the_named_keys_leave_the_cache(steps: Steps, redis: Callable[..., 
     for nothing in ({}, {"cache_prefixes": [""]}, {"cache_prefixes": ["a"], "cache_whole_database": True}):
         assert steps.take("cache", **{**about, "cache_prefixes": [], **nothing})["status"] == "critical"
     assert redis("DBSIZE") == "2"
+    # Nobody's database is emptied because a word was misspelt or left out.
+    for login, said in (({"db": 7}, "db"), ({}, "names no database")):
+        row = steps.take("cache", cache_login={"password": "s3cret-word", **login}, cache_prefixes=[],
+                         cache_whole_database=True)  # fmt: skip
+        assert row["status"] == "critical" and said in f"{row['message']} {row['evidence']}", row
+    assert redis("DBSIZE") == "2" and redis("GET", "kept", database=0) == "x"
     row = steps.take("cache", cache_login=about["cache_login"], cache_prefixes=[], cache_whole_database=True)
     assert row["status"] == "ok", row
     assert redis("DBSIZE") == "0" and redis("DBSIZE", database=8) == "1"
@@ -133,11 +141,9 @@ def test_a_database_is_vacuumed_and_reindexed(databases: Steps) -> None:
     assert row["status"] == "ok" and row["message"].startswith("did VACUUM (ANALYZE) and REINDEX CONCURRENTLY of"), row
     assert ask(node.format("t_id")) != index and ask(node.format("t")) == table
     databases.until(lambda: ask("SELECT vacuum_count > 0 AND analyze_count > 0 FROM pg_stat_user_tables") == "t")
-    row = databases.take("rebuild", database="day2_ours")
-    assert (
-        row["status"] == "ok" and "VACUUM (FULL, ANALYZE) and REINDEX of" in row["message"] and " -> " in row["message"]
-    )
-    assert ask(node.format("t")) != table
+    row = databases.take("rebuild", database="day2_ours", rebuild_outside=True)
+    assert row["status"] == "ok" and "VACUUM (FULL, ANALYZE) and REINDEX SYSTEM of" in row["message"], row
+    assert " -> " in row["message"] and ask(node.format("t")) != table
     # Somebody who may not do it is told so, though the programs' exit status is 0.
     ask("CREATE ROLE day2_guest LOGIN SUPERUSER PASSWORD 'guest-word'; ALTER ROLE day2_guest NOSUPERUSER")
     try:
@@ -152,6 +158,88 @@ def test_a_database_is_vacuumed_and_reindexed(databases: Steps) -> None:
                        "CREATE UNIQUE INDEX CONCURRENTLY broken ON t (id)", check=False)  # fmt: skip
     row = databases.take("database", database="day2_ours", database_reindex=False)
     assert row["status"] == "warning" and "invalid index: broken" in row["evidence"]
+
+
+# Looks at every command line until the file that ends it is there: how many held the word, how many were the program's.
+WATCH = """
+import os, sys, time
+word, held, ours = sys.stdin.readline().strip().encode(), set(), set()
+print("looking", flush=True)
+end = time.monotonic() + 120
+while not os.path.exists("/run/day2-watched") and time.monotonic() < end:
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as stream:
+                line = stream.read()
+        except OSError:
+            continue
+        if word in line:
+            held.add(line.decode())
+        if b"vacuumdb" in line:
+            ours.add(line.decode())
+print(len(held), len(ours), *held)
+"""
+
+
+@pytest.mark.parametrize("entry_point", ["database", "rebuild"])
+def test_no_command_line_shows_the_password(databases: Steps, entry_point: str) -> None:
+    databases.host.sql("CREATE TABLE t AS SELECT 1 AS id", "day2_ours")
+    databases.host.sql("CREATE ROLE day2_guest LOGIN SUPERUSER PASSWORD 'guest-word'")
+    databases.sh("rm -f /run/day2-watched; cat > /root/day2-watch.py", text=WATCH)
+    # Reading goes on, VACUUM in either form does not.
+    lock = "BEGIN; LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE; SELECT pg_sleep(300)"
+    locker = psql(databases, "day2_ours", lock)
+    command = [
+        str(databases.host.lab.podman.wrapper),
+        "exec",
+        "-i",
+        databases.host.lab.container(databases.host.name),
+        "python3",
+        "/root/day2-watch.py",
+    ]
+    watcher = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert watcher.stdin is not None and watcher.stdout is not None
+    try:
+        watcher.stdin.write("guest-word\n")
+        watcher.stdin.flush()
+        assert watcher.stdout.readline().strip() == "looking"
+        held = "SELECT count(*) FROM pg_locks WHERE mode = 'ShareUpdateExclusiveLock' AND relation = 't'::regclass"
+        databases.until(lambda: str(databases.host.sql(held, "day2_ours")) == "1")
+        login = {"host": "localhost", "user": "day2_guest", "password": "guest-word"}
+        # The program waits for the lock, so that there is time to look at it.
+        row = databases.take(entry_point, database="day2_ours", database_login=login, database_lock_timeout="2 s",
+                             rebuild_outside=True)  # fmt: skip
+        assert row["status"] == "critical" and "lock timeout" in row["message"], row
+        databases.sh("touch /run/day2-watched")
+        said, _complaint = watcher.communicate(timeout=60)
+        passwords, programs, *_lines = said.split()
+        assert passwords == "0" and int(programs) >= 1, said
+    finally:
+        databases.sh("touch /run/day2-watched")
+        watcher.communicate(timeout=180)
+        databases.sh("rm -f /run/day2-watched /root/day2-watch.py")
+        databases.host.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'day2_ours'"
+                           " AND pid <> pg_backend_pid()", "postgres")  # fmt: skip
+        locker.wait(60)
+        databases.host.sql("DROP ROLE day2_guest")
+
+
+def test_what_does_not_fit_is_not_rebuilt(databases: Steps) -> None:
+    def ask(query: str) -> str:
+        return str(databases.host.sql(query, "day2_ours"))
+
+    ask("CREATE TABLE t AS SELECT 1 AS id")
+    data, file = ask("SHOW data_directory"), ask("SELECT pg_relation_filepath('t')")
+    # A second segment: the server counts it, and looks into it only when the first one is full.
+    databases.sh(f"truncate -s 8T {data}/{file}.1; chown postgres: {data}/{file}.1")
+    for options in ([], ["--check"]):
+        row = databases.take("rebuild", *options, database="day2_ours", rebuild_outside=True)
+        assert row["status"] == "critical" and "t (8.0 TiB) with indexes anew" in row["message"], row
+        assert "was not begun" in row["message"] and " free, and 8.0 TiB are needed" in row["message"]
+    assert ask("SELECT pg_relation_filepath('t')") == file
+    databases.sh(f"rm {data}/{file}.1")
+    assert databases.take("rebuild", database="day2_ours", rebuild_outside=True)["status"] == "ok"
+    assert ask("SELECT pg_relation_filepath('t')") != file
 
 
 def test_the_weekly_checklist_takes_its_steps_when_asked_to(steps: Steps, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.restore.names import BEGUN
+from lab.waiting import wait_for
 from restored_shop import REPOSITORY, Shop, restored_shop
 from shop import NASTY, quoted
 
@@ -205,7 +206,11 @@ def test_a_database_in_the_way_that_is_somebodys(shop: Shop, limit: int, stateme
 def test_old_ones_go_after_their_time(shop: Shop) -> None:
     shop.backup()
     first = shop.restore(mode="replace")
-    time.sleep(1.1)
+    age = (
+        "SELECT extract(epoch FROM clock_timestamp()) - (substring(shobj_description(oid, 'pg_database') FROM '{.*}')"
+        f"::json ->> 'at')::float FROM pg_database WHERE datname = '{first['old']}'"
+    )
+    wait_for(lambda: float(shop.host.sql(age, "postgres")), lambda said: said > 1, 30, "the old one is older than kept")
     second = shop.restore(mode="replace", keep_old="1s")
     assert second["dropped"] == [first["old"]], second
     assert second["old"] in shop.databases() and first["old"] not in shop.databases()

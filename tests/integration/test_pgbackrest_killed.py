@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from lab.waiting import wait_for
-from pitr_cluster import DATA, UNIT, Pitr
+from pitr_cluster import CONFIG, DATA, PLACE, UNIT, Pitr
 
 LIVE = "SELECT count(*) FROM moments WHERE word = 'live'"
 # What restores have left beside the data directory.
@@ -74,6 +74,15 @@ def check_back(pitr: Pitr, outcome: dict[str, Any]) -> None:
     assert not pitr.restore("latest", state="reverted")["changed"]
 
 
+def archiving_as_configured(pitr: Pitr) -> None:
+    pitr.host.run("systemctl", "start", UNIT)
+    pitr.sql("ALTER SYSTEM RESET archive_mode")
+    pitr.host.run("systemctl", "restart", UNIT)
+    # PostgreSQL offers the history of a timeline to the archive when it begins, and never again.
+    push = f"pgbackrest --config={CONFIG} --stanza=pitr archive-push"
+    pitr.shell(f'for each in {DATA}/pg_wal/*.history; do {push} "$each"; done')
+
+
 @pytest.mark.parametrize(
     ("step", "when", "way"),
     [
@@ -95,6 +104,59 @@ def test_killed_at_a_step(live: Pitr, moment: str, step: str, when: str, way: st
     outcome = live.restore(target, force=True)
     check_restored(live, outcome)
     assert outcome.get("resumed", False) is (step == "recover")
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "mode", "told"),
+    [("auto", "disable", "off", "was to archive,"), ("disable", "preserve", "on", "was to archive nothing,")],
+)
+def test_finished_with_other_archiving(live: Pitr, moment: str, first: str, then: str, mode: str, told: str) -> None:
+    """The files say whether the cluster archives: they are restored again, into the same place."""
+    target = {"time": moment}
+    live.killed_at("recover", "at", target, archiving=first)
+    (kept,) = [name for name in beside(live) if name.startswith("pitr.2")]
+    planned = live.restore(target, check_mode=True, archiving=then)
+    assert told in planned["msg"] and f"'archiving' is {then} now" in planned["msg"], planned
+    outcome = live.restore(target, archiving=then)
+    try:
+        check_restored(live, outcome)
+        assert live.sql("SHOW archive_mode") == mode and outcome["archives"] is (mode == "on"), outcome
+        assert outcome["kept"].endswith(kept) and not outcome.get("resumed")
+    finally:
+        archiving_as_configured(live)
+
+
+def test_killed_again_with_other_archiving(live: Pitr, moment: str) -> None:
+    """The second run has noted what it wants, and restored nothing: what the first has left is not its own."""
+    target = {"time": moment}
+    live.killed_at("recover", "at", target)
+    live.killed_at("restore", "at", target, archiving="disable")
+    outcome = live.restore(target, archiving="disable")
+    try:
+        check_restored(live, outcome)
+        assert live.sql("SHOW archive_mode") == "off" and not outcome.get("resumed"), outcome
+    finally:
+        archiving_as_configured(live)
+
+
+@pytest.mark.parametrize(
+    ("keep", "cause", "stands"),
+    [(False, "would be lost", "were not touched"), (True, "no more", "are back in")],
+)
+def test_a_server_that_does_not_start_again(live: Pitr, moment: str, keep: bool, cause: str, stands: str) -> None:
+    """Why the restore failed and why the server is down are both told, and the way to have it run again."""
+    configuration = "/etc/postgresql/15/pitr/postgresql.conf"
+    with live.archiving_broken():
+        live.shim('case "$*" in *" restore") echo "P00  ERROR: [082]: no more" ; exit 82;; esac')
+        live.host.run("sh", "-euc", f"cp -p {configuration} {PLACE}/whole.conf; echo 'nosuch = 1' >> {configuration}")
+        try:
+            failed = live.restore({"time": moment}, force=True, keep_data=keep)
+        finally:
+            live.unshim()
+            live.host.run("cp", "-p", f"{PLACE}/whole.conf", configuration)
+        assert failed["failed"] and cause in failed["msg"] and stands in failed["msg"], failed
+        assert "starting it again failed" in failed["msg"] and "contains errors" in failed["msg"], failed
+        check_back(live, live.restore("latest", state="reverted"))
 
 
 @pytest.mark.parametrize("way", ["again", "reverted"])

@@ -113,6 +113,30 @@ def test_a_damaged_set_is_marked(site: Site) -> None:
     site.nothing_stays()
 
 
+def test_a_set_without_its_file_is_marked_and_told_once(site: Site) -> None:
+    first, second = site.backup(), site.backup()
+    site.host.run("rm", f"{REPOSITORY}/postgresql/{second}/db001/main.dump.zst")
+    site.drill(check_mode=True)
+    assert site.state(second)["damaged"] is None
+    done = site.drill()
+    assert done["failed"] and [(each["id"], each["proven"]) for each in done["drills"]] == [
+        (second, False),
+        (first, True),
+    ], done
+    reason = "db001/main.dump.zst is missing"
+    assert f"{second} is no proof: {reason}" in done["msg"] and site.state(second)["damaged"] == reason
+    assert [each["id"] for each in site.drill()["drills"]] == [first]
+    # By its id it is taken, and there is nothing to restore.
+    again = site.drill(source=second)
+    assert again["failed"] and again["drills"][0]["failure"] == reason
+    site.host.run("truncate", "-s", "10", f"{REPOSITORY}/postgresql/{first}/globals.sql.zst")
+    cut = site.drill()
+    assert cut["failed"] and "globals.sql.zst has 10 of " in site.state(first)["damaged"]
+    nothing = site.drill()
+    assert nothing["failed"] and "every set with drilled is damaged" in nothing["msg"], nothing
+    site.nothing_stays()
+
+
 def test_what_is_not_the_sets_fault_is_not_told_of_it(site: Site) -> None:
     name = site.backup()
     done = site.drill(disk_budget="1MB")

@@ -52,7 +52,7 @@ def snapshot() -> dict[str, Any]:
 def the_timer() -> str:
     """What somebody has to know of a host that did not come back."""
     shown = call("systemctl", "show", "--property=ActiveState,SubState,UnitFileState", "day2-maintenance.timer")
-    return shown + call("journalctl", "-n", "25", "--no-pager", "-u", "day2-maintenance.*")
+    return shown + call("journalctl", "-n", "25", "--no-pager", "-u", "day2-maintenance*")
 
 
 def until(wanted: Callable[[], bool], what: Callable[[], object]) -> None:

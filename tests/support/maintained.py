@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ SERVICE = "options_engine"
 UNIT = "options-engine.service"
 STATE = f"/var/lib/day2/maintenance/{SERVICE}/state.json"
 REPOSITORY = "/var/backups/options_engine-sets"
-ANY_TIME = {"name": "any-time", "rrule": "FREQ=DAILY", "start": "00:00", "duration": "24h", "notice": "0"}
+# It began half a day ago, so that it is never about to close.
+_BEGAN = datetime.now(timezone.utc) - timedelta(hours=12)
+ANY_TIME = {
+    "name": "any-time", "rrule": "FREQ=DAILY", "start": _BEGAN.strftime("%H:%M"), "duration": "24h", "notice": "0",
+}  # fmt: skip
 NEVER = {"name": "never", "dates": ["2001-01-07"], "start": "02:00", "duration": "1h"}
 
 
@@ -58,24 +63,56 @@ class Maintained:
         unit, status, state = self.host.run("cat", f"/tmp/{name}").split("\n", 2)
         return unit, status, json.loads(state)
 
+    def provide(self, unit: str, *command: str) -> None:
+        """A unit of systemd that runs."""
+        text = f"[Service]\nTimeoutStopSec=600\nExecStart={' '.join(command)}\n"
+        self.host.run("tee", f"/run/systemd/system/{unit}.service", text=text)
+        self.host.run("systemctl", "daemon-reload")
+        self.host.run("systemctl", "restart", unit)
+
+    def withdraw(self, unit: str) -> None:
+        self.host.run("systemctl", "kill", "--signal=KILL", unit)
+        self.host.run("rm", f"/run/systemd/system/{unit}.service")
+        self.host.run("systemctl", "daemon-reload")
+
+    def two_hosts(self, **second: Any) -> str:
+        """An inventory of two hosts of one system, `first` and `second`; both are this one, as two services."""
+        lab = f"-F {self.host.lab.ssh_config}"
+        alias = json.loads((self.host.lab.folder / "lab.json").read_text())["hosts"][self.host.name]["alias"]
+        common = {
+            "day2_system": "shop", "ansible_host": alias, "ansible_ssh_common_args": lab, "ansible_pipelining": True,
+            "ansible_python_interpreter": "/usr/bin/python3", "maintenance_window_backup": False,
+            "day2_maintenance_checks": [
+                {"id": "web", "title": "Web", "probe": "tcp", "host": "localhost", "port": 443},
+            ],
+        }  # fmt: skip
+        hosts = {
+            "first": {"maintenance_window_service": SERVICE, "maintenance_window_units": [UNIT],
+                      "maintenance_window_targets": ["units"]},
+            "second": {"maintenance_window_service": "second", "maintenance_window_targets": ["units"], **second},
+        }  # fmt: skip
+        path = self.folder / "two.json"
+        path.write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}))
+        return str(path)
+
     def play(self, name: str, *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
         settings = {
             "day2_lab_dir": str(self.host.lab.folder), "day2_report_dir": str(self.folder / "reports"),
             "day2_hosts": SERVICE, "day2_windows": [ANY_TIME], "maintenance_window_wait": "5s",
             **self.variables, **variables,
         }  # fmt: skip
+        place = [] if "-i" in options else ["-i", str(ROOT / "inventories" / "lab"), "--limit", self.host.name]
         done = ansible(
-            ["ansible-playbook", f"day2.ops.{name}", "-i", str(ROOT / "inventories" / "lab"),
-             "-e", json.dumps(settings), "--limit", self.host.name, *options],
+            ["ansible-playbook", f"day2.ops.{name}", *place, "-e", json.dumps(settings), *options],
             ANSIBLE_ROLES_PATH=str(self.folder / "roles"),
         )  # fmt: skip
         self.output = done.stdout + done.stderr
         return done
 
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """The newest report's lines by their ids."""
+    def rows(self, name: str | None = None) -> dict[str, dict[str, Any]]:
+        """The newest report's lines of a host, by their ids."""
         newest = max((self.folder / "reports").glob("*/report.json"), key=lambda path: path.stat().st_mtime_ns)
-        (host,) = json.loads(newest.read_text())["hosts"]
+        (host,) = [host for host in json.loads(newest.read_text())["hosts"] if name in (None, host["host"])]
         return {row["id"]: row for row in host["results"]}
 
     def reports(self) -> int:

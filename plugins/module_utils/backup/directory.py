@@ -100,7 +100,8 @@ class Directory:
                 path = os.path.join(place, name)
                 try:
                     status = os.lstat(path)
-                except FileNotFoundError:
+                except OSError as exc:
+                    self._unlisted(exc)
                     continue
                 yield os.path.relpath(path, self.root), status.st_size
 

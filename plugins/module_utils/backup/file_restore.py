@@ -19,6 +19,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup import file_restor
 from ansible_collections.day2.ops.plugins.module_utils.backup import file_restore_swap as swapping
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
 from ansible_collections.day2.ops.plugins.module_utils.backup.choose import LATEST, choose, passed_over
+from ansible_collections.day2.ops.plugins.module_utils.backup.damage import note_of_restore, noting
 from ansible_collections.day2.ops.plugins.module_utils.backup.file_restore_listing import (
     LISTER,
     Listing,
@@ -60,8 +61,15 @@ class Order:
 
 def restore(order: Order, repository: Repository, check_mode: bool = False, diff: bool = False) -> dict[str, Any]:
     """Put the paths back as a set has them. Whatever fails leaves all of them as they were."""
+    chosen, warnings = _choose(order, repository, note=not check_mode)
+    with noting(repository, chosen, check_mode):
+        return _restored(order, repository, chosen, warnings, check_mode, diff)
+
+
+def _restored(
+    order: Order, repository: Repository, chosen: BackupSet, warnings: list[str], check_mode: bool, diff: bool
+) -> dict[str, Any]:
     began, begun = time.time(), time.monotonic()
-    chosen, warnings = _choose(order, repository)
     goals = planning.targets(chosen.manifest, order.paths, order.root)
     _check(order, repository, goals)
     listings = [_listed(order, repository, chosen.manifest, goal, diff) for goal in goals]
@@ -153,9 +161,11 @@ def _planned(
     }
 
 
-def _choose(order: Order, repository: Repository) -> tuple[BackupSet, list[str]]:
+def _choose(order: Order, repository: Repository, note: bool) -> tuple[BackupSet, list[str]]:
     try:
         found = sets.published(repository, order.series)
+        if note:
+            note_of_restore(repository, order.series, found)
         chosen = choose(found.sets, order.source, order.run_id, found.broken)
     except Day2Error as exc:
         raise RestoreRefused(f"{repository.name}, series {order.series}: {exc}; {_UNTOUCHED}") from exc
@@ -248,7 +258,7 @@ def _reverted_places(order: Order, repository: Repository) -> dict[str, str]:
     """Targets with the paths they are of. The set is asked only where no paths are given."""
     paths = [os.path.normpath(each) for each in order.paths]
     if not paths:
-        chosen, _warnings = _choose(order, repository)
+        chosen, _warnings = _choose(order, repository, note=False)
         paths = [goal.path for goal in planning.targets(chosen.manifest, (), order.root)]
     if not all(each.startswith("/") for each in paths):
         raise RestoreRefused("'paths' have to be absolute")

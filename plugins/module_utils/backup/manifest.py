@@ -28,6 +28,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SEAL = "digest"
 # Verdicts in a state.
 _REMEMBERED = 20
+# Files that a sentence names.
+_NAMED = 3
 
 
 class ManifestError(Day2Error):
@@ -134,6 +136,21 @@ class State:
         return (
             json.dumps(_sealed({"schema_version": SCHEMA_VERSION, **asdict(self)}), ensure_ascii=False).encode() + b"\n"
         )
+
+
+def lost(manifest: Manifest, listed: Mapping[str, int]) -> str | None:
+    """What a listing (bytes by path) shows of a set that is not as it was written; None: each file has its size."""
+    faults = []
+    for each in manifest.files:
+        size = listed.get(each.path)
+        if size is None:
+            faults.append(f"{each.path} is missing")
+        elif size < each.bytes:
+            faults.append(f"{each.path} has {size:,} of {each.bytes:,} bytes")
+        elif size > each.bytes:
+            faults.append(f"{each.path} has {size:,} bytes, and {each.bytes:,} were written")
+    more = f"; and {len(faults) - _NAMED} more files" if len(faults) > _NAMED else ""
+    return "; ".join(faults[:_NAMED]) + more if faults else None
 
 
 def rfc3339(moment: float) -> str:

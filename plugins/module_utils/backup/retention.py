@@ -5,7 +5,8 @@
 """Which backup sets go and which stay, and why. Pure: what is known of the sets in, a decision out.
 
 Grandfather-father-son: of each of the newest n hours, days, weeks (ISO), months or years that have sets, in UTC, the
-newest set stays. Classes add up. Over them all stand the newest set and the newest verified ones (`min_verified`).
+newest set stays. Classes add up. Over them all stand the newest set, the newest verified ones (`min_verified`) and the
+newest that a restore has proven: younger ones that were only read take nobody's proof away.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class SetFacts:
     sequence: int
     verified: bool
     damaged: bool = False
+    proven: bool = False
 
 
 @dataclass
@@ -147,7 +149,7 @@ def _why_held(ordered: Sequence[SetFacts], misdated: set[str], policy: Policy, n
 def _by_floor(
     sets: Sequence[SetFacts], ordered: Sequence[SetFacts], policy: Policy, reasons: dict[str, list[str]]
 ) -> None:
-    """The newest, and the newest verified ones: by their times, and in the order in which they were made."""
+    """The newest, the newest verified ones and the newest proven one: by time, and in the order of their making."""
     made = sorted(sets, key=lambda each: (each.sequence, each.time), reverse=True)
     for order in (ordered, made):
         good = [each for each in order if not each.damaged]
@@ -156,6 +158,8 @@ def _by_floor(
             _add(reasons, each.id, "the newest")
         for each in [each for each in good if each.verified][: policy.min_verified]:
             _add(reasons, each.id, f"one of the newest {policy.min_verified} verified")
+        for each in [each for each in good if each.proven][:1]:
+            _add(reasons, each.id, "the newest proven set")
 
 
 def _by_rules(ordered: Sequence[SetFacts], policy: Policy, now: float, reasons: dict[str, list[str]]) -> None:

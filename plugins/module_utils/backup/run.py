@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Mapping, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.backup import sets
+from ansible_collections.day2.ops.plugins.module_utils.backup import damage, sets
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import (
     MANIFEST,
     Manifest,
@@ -104,11 +104,12 @@ def run(
             _make(plan, first, make, now, outcome)
         for place in places[1:]:
             _copy(stack, plan, first, place, outcome)
-        outcome["changed"] = outcome["made"] or bool(outcome["cleared"]) or bool(outcome.get("copied"))
+        outcome["changed"] = _changed(outcome)
+        # Where none was due it is the one that made it so.
+        newest = first.found.sets[0] if outcome["made"] else first.found.newest_good(plan.verify)
         outcome["locations"] = [_prune(plan, place, outcome) for place in places]
-        newest = first.found.sets[0] if first.found.sets else None
         outcome["set"] = describe(newest, [place.repository.name for place in places]) if newest else None
-    outcome["msg"] = _sentence(outcome)
+    outcome["msg"] = _sentence(outcome, newest)
     outcome["step"] = step_of(plan.kind, plan.series, outcome, began, time.monotonic() - begun)
     return outcome
 
@@ -119,6 +120,14 @@ def _enter(stack: ExitStack, plan: Plan, place: _Place, outcome: dict[str, Any])
     place.held = stack.enter_context(place.repository.lock(plan.series, plan.lock_wait, plan.purpose))
     place.found = sets.load(place.repository, plan.series)
     outcome["cleared"] += sets.clear_unpublished(place.repository, plan.series, place.found)
+    noted = damage.note(place.repository, place.found, place.held, "the listing of a backup run")
+    if noted:
+        outcome["changed"] = True
+        outcome.setdefault("warnings", []).extend(noted)
+
+
+def _changed(outcome: Mapping[str, Any]) -> bool:
+    return bool(outcome["changed"] or outcome["made"] or outcome["cleared"] or outcome.get("copied"))
 
 
 def _due(found: Series, plan: Plan, now: float) -> bool:
@@ -239,7 +248,7 @@ def _copy(stack: ExitStack, plan: Plan, source: _Place, target: _Place, outcome:
 def _copy_failed(each: BackupSet, source: _Place, exc: Day2Error, outcome: dict[str, Any]) -> BackupFailed:
     return BackupFailed(
         f"the backup {each.manifest.id} is in {source.repository.name}; its copy failed, and nothing was pruned: {exc}",
-        {**outcome, "changed": outcome["made"] or bool(outcome["cleared"]) or bool(outcome.get("copied"))},
+        {**outcome, "changed": _changed(outcome)},
     )
 
 
@@ -294,6 +303,7 @@ def _told(place: _Place, decision: Decision) -> dict[str, Any]:
         "held": decision.held,
         "locked": {},
         "broken": place.found.broken,
+        "damaged": place.found.damaged,
     }
 
 
@@ -317,7 +327,8 @@ def _planned(plan: Plan, places: Sequence[_Place]) -> dict[str, Any]:
         "locations": told,
         "set": None,
     }
-    outcome["msg"] = _sentence(outcome, "would be ")
+    newest = None if due else places[0].found.newest_good(plan.verify)
+    outcome["msg"] = _sentence(outcome, newest, "would be ")
     return {**outcome, "step": step_of(plan.kind, plan.series, outcome, now, 0.0)}
 
 
@@ -345,7 +356,7 @@ def describe(each: BackupSet, locations: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _sentence(outcome: Mapping[str, Any], would: str = "") -> str:
+def _sentence(outcome: Mapping[str, Any], newest: BackupSet | None, would: str = "") -> str:
     gone = sum(len(each["pruned"]) for each in outcome["locations"])
     made = outcome.get("set")
     if outcome["made"] and made:
@@ -354,6 +365,6 @@ def _sentence(outcome: Mapping[str, Any], would: str = "") -> str:
     elif outcome["made"]:
         told = "a set would be made"
     else:
-        told = "no set is due" + (f", the newest is {made['id']}" if made else "")
+        told = "no set is due" + (f", the newest good one is {newest.manifest.id}" if newest else "")
     held = next((each["held"] for each in outcome["locations"] if each["held"]), None)
     return f"{told}; {gone} {would}pruned" + (f" ({held})" if held else "")

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import (
@@ -17,6 +17,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import (
     Manifest,
     ManifestError,
     State,
+    lost,
     make_id,
     parse_manifest,
     parse_state,
@@ -33,14 +34,21 @@ from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 
 @dataclass
 class BackupSet:
-    """A published set, and what is known of it."""
+    """A published set, and what is known of it.
+
+    `lost` is what the listing of the repository shows to be missing of it. The state counts such a set as damaged;
+    `unnoted` tells that the one in the repository does not say so yet.
+    """
 
     manifest: Manifest
     state: State
+    lost: str | None = None
+    unnoted: bool = False
 
     def facts(self) -> SetFacts:
-        about = self.manifest
-        return SetFacts(about.id, about.time, about.sequence, self.state.good, self.state.damaged is not None)
+        about, state = self.manifest, self.state
+        proven = state.good and state.proven_at is not None
+        return SetFacts(about.id, about.time, about.sequence, state.good, state.damaged is not None, proven)
 
 
 @dataclass
@@ -61,28 +69,36 @@ class Series:
         return next((each for each in whole if each.state.whole or not verified), None)
 
     @property
+    def damaged(self) -> dict[str, str]:
+        """What is wrong with each set that is damaged, newest first."""
+        return {each.manifest.id: each.state.damaged for each in self.sets if each.state.damaged is not None}
+
+    @property
     def next_sequence(self) -> int:
         return max((each.manifest.sequence for each in self.sets), default=0) + 1
 
 
 def load(repository: Repository, series: str) -> Series:
-    """Every set of a series, newest first, and what unfinished runs left."""
-    files: dict[str, list[str]] = {}
-    for key, _size in repository.keys(f"{series}/"):
+    """Every set of a series, newest first, and what unfinished runs left.
+
+    A set that lacks files, or has them in other sizes than were written, is damaged in what this returns.
+    """
+    files: dict[str, dict[str, int]] = {}
+    for key, size in repository.keys(f"{series}/"):
         name, _slash, path = key[len(series) + 1 :].partition("/")
         if SET_ID.fullmatch(name) and path:
-            files.setdefault(name, []).append(path)
+            files.setdefault(name, {})[path] = size
     found = Series()
     for name, paths in files.items():
         if MANIFEST not in paths:
-            found.unpublished[name] = paths
+            found.unpublished[name] = list(paths)
             continue
         # No file of a set is hidden: what is was to become a state, and its writer was killed.
         hidden = [path for path in paths if path.rpartition("/")[2].startswith(".")]
         if hidden:
             found.strays[name] = hidden
         try:
-            found.sets.append(_load_set(repository, series, name))
+            found.sets.append(_load_set(repository, series, name, paths))
         except (ManifestError, Unreadable) as exc:
             found.broken[name] = str(exc)
     found.sets.sort(key=lambda each: (each.manifest.time, each.manifest.sequence), reverse=True)
@@ -101,11 +117,21 @@ def published(repository: Repository, series: str) -> Series:
     raise Day2Error(f"the repository {repository.name} has no set of series {series}{told}")
 
 
-def _load_set(repository: Repository, series: str, name: str) -> BackupSet:
+def _load_set(repository: Repository, series: str, name: str, listed: Mapping[str, int]) -> BackupSet:
     manifest = parse_manifest(repository.get(f"{series}/{name}/{MANIFEST}") or b"")
     if (manifest.id, manifest.series) != (name, series):
         raise ManifestError(f"its manifest is that of {manifest.series}/{manifest.id}")
-    return BackupSet(manifest, parse_state(repository.get(f"{series}/{name}/{STATE}")))
+    each = BackupSet(manifest, parse_state(repository.get(f"{series}/{name}/{STATE}")))
+    each.lost = lost(manifest, listed)
+    if each.lost is not None and each.state.damaged is None:
+        # The first listing may have begun before the set was published, or gone on while it was removed.
+        prefix = f"{series}/{name}/"
+        again = {key[len(prefix) :]: size for key, size in repository.keys(prefix)}
+        if MANIFEST not in again:
+            raise ManifestError("it was removed while it was looked at")
+        each.lost = lost(manifest, again)
+        each.state, each.unnoted = replace(each.state, damaged=each.lost), each.lost is not None
+    return each
 
 
 def free_id(found: Series, moment: float) -> str:

@@ -46,4 +46,5 @@ def _evidence(outcome: Mapping[str, Any]) -> list[str]:
         lines += [f"{place['repository']}: {name} went" for name in place["pruned"]]
         lines += [f"{place['repository']}: {name} may not go: {why}" for name, why in place["locked"].items()]
         lines += [f"{place['repository']}: {name} is no set: {why}" for name, why in place["broken"].items()]
+        lines += [f"{place['repository']}: {name} is damaged: {why}" for name, why in place["damaged"].items()]
     return lines

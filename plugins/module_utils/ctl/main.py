@@ -61,12 +61,13 @@ def _parser(version: str) -> argparse.ArgumentParser:
     who.add_argument("--owner", help="whose lease")
     who.add_argument("--force", action="store_true", help="all leases, whoever holds them")
     verb.set_defaults(act=_disable)
-    for name, act, words in (
-        ("tick", _tick, "end what is over (the timer's work)"),
-        ("boot", _boot, "let services start whose lease ended while the host was off"),
-    ):
-        verb = verbs.add_parser(name, help=words)
-        verb.set_defaults(act=act)
+    verb = verbs.add_parser("tick", help="end what is over (the timer's work)")
+    which = verb.add_mutually_exclusive_group()
+    which.add_argument("service", nargs="?", help="this one alone")
+    which.add_argument("--apart", action="store_true", help="each service in a unit of its own, without waiting")
+    verb.set_defaults(act=_tick)
+    verb = verbs.add_parser("boot", help="let services start whose lease ended while the host was off")
+    verb.set_defaults(act=_boot)
     return parser
 
 
@@ -126,7 +127,10 @@ def _disable(options: argparse.Namespace, store: Store) -> int:
 
 
 def _tick(options: argparse.Namespace, store: Store) -> int:
-    wrong = mode.tick(store)
+    if options.service:
+        mode.attend(store, options.service)
+        return 0
+    wrong = mode.tick(store, mode.hand_over if options.apart else mode.attend)
     for each in wrong:
         _say(f"day2ctl: {each}", sys.stderr)
     return 1 if wrong else 0

@@ -10,7 +10,7 @@ from typing import Any, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.maintenance import mode
-from ansible_collections.day2.ops.plugins.module_utils.maintenance.leases import ORDER, LeaseError, Wish
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.leases import ANY, HELD, NEW, ORDER, LeaseError, Wish
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.store import ROOT, Store, reading
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -22,6 +22,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "targets": {"type": "list", "elements": "str", "default": ["web", "units", "alerts"]},
     "approved_by": {"type": "str"},
     "force": {"type": "bool", "default": False},
+    "claim": {"type": "str", "choices": [ANY, NEW, HELD], "default": ANY},
     "web": {
         "type": "dict",
         "default": {},
@@ -64,7 +65,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         return mode.extend(store, service, params["owner"], duration, config, check_mode)
     # Folded text of a playbook ends with a line's end.
     reason, approved_by = (" ".join((params[name] or "").split()) for name in ("reason", "approved_by"))
-    wish = Wish(params["owner"], reason, duration, _targets(params), approved_by or None)
+    wish = Wish(params["owner"], reason, duration, _targets(params), approved_by or None, params["claim"])
     return mode.enable(store, service, wish, config, check_mode)
 
 

@@ -22,6 +22,9 @@ ORDER = ("alerts", "web", "units")
 # Seconds. What would last longer is a mistake in a unit, or no maintenance.
 LONGEST = 31 * 86400.0
 
+# What a wish for a lease may meet: whatever there is, none of the owner's, or one that the owner holds.
+ANY, NEW, HELD = "any", "new", "held"
+
 
 class LeaseError(Day2Error):
     """A request that cannot be meant; the message names the field or the owner."""
@@ -118,6 +121,7 @@ class Wish:
     duration: float | None = None
     targets: Sequence[str] = ()
     approved_by: str | None = None
+    claim: str = ANY
 
 
 def check(wish: Wish) -> None:
@@ -146,12 +150,20 @@ def _check_duration(duration: float) -> None:
 def granted(state: State, wish: Wish, now: Reading) -> State:
     """With the owner's lease. One that it has already keeps its end: a second run changes nothing.
 
-    Whoever holds one may keep it without any target: for a look at the service before the mode ends.
+    A procedure claims a new one, so that of two runs at the same time one is refused, and later goes on with the one
+    that it holds, which may have ended. It may want no target: a host that only takes steps, a look at the service.
     """
     check(wish)
     targets = tuple(name for name in ORDER if name in wish.targets)
     held = state.leases.get(wish.owner)
-    if held is None and not targets:
+    if held is not None and wish.claim == NEW:
+        raise LeaseError(
+            f"{wish.owner} holds {state.service} already ({format_duration(held.left(now))} left; {held.reason}):"
+            " another run is at it, or has died"
+        )
+    if held is None and wish.claim == HELD:
+        raise LeaseError(f"{wish.owner} holds no lease on {state.service} any more: it ended, or somebody ended it")
+    if held is None and not targets and wish.claim == ANY:
         raise LeaseError("'targets' is empty: nothing would be in maintenance")
     if held is not None:
         lease = replace(held, targets=targets, reason=wish.reason, approved_by=wish.approved_by or held.approved_by)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Callable, Mapping
@@ -22,6 +23,8 @@ from ansible_collections.day2.ops.plugins.module_utils.process.locks import Lock
 from ansible_collections.day2.ops.plugins.module_utils.process.programs import run
 
 TIMER, BOOT = "day2-maintenance.timer", "day2-maintenance-boot.service"
+# A unit a service, so that one which hangs keeps no other from its end.
+_APART = "day2-maintenance@{}.service"
 _WAIT = 120.0
 
 
@@ -168,6 +171,10 @@ def status(store: Store) -> list[dict[str, Any]]:
             continue
         if not state.empty:
             found.append({**describe(state, now), "msg": sentence(state, now)})
+    for path in store.strangers():
+        said = f"{path} is no service's: nothing reads or ends it. Move it away, or give it back the name it had"
+        about = describe(State(os.path.basename(path)), now)
+        found.append({**about, "faults": [said], "msg": said})
     return found
 
 
@@ -182,16 +189,33 @@ def knowing(store: Store) -> list[dict[str, Any]]:
     return sorted(found, key=lambda lease: -lease["left"])
 
 
-def tick(store: Store) -> list[str]:
-    """End what is over, and try again what did not work; the timer's work. Returns what went wrong."""
+def attend(store: Store, service: str) -> None:
+    """End what is over of one service, and try again what did not work."""
+    # Where somebody is at it, the timer comes again.
+    with suppress(Locked), store.lock(service, 0.0, "the timer of maintenance"):
+        _tick(store, service, reading())
+
+
+def hand_over(store: Store, service: str) -> None:
+    """Have systemd attend to a service where there is something to do, and wait for nothing."""
+    state, now = store.load(service), reading()
+    if leases.ticked(state, now).leases == state.leases and not _unfinished(state, enter=False):
+        return
+    # One that still runs is left to itself.
+    begun = run(["systemctl", "start", "--no-block", "--", _APART.format(service)])
+    if begun.code != 0:
+        raise NotInstalled(
+            f"{_APART.format(service)} cannot be started, so that nothing ends the maintenance: {begun.complaint}."
+            f" Role runtime installs it; meanwhile: day2ctl maintenance tick {service}"
+        )
+
+
+def tick(store: Store, each: Callable[[Store, str], None] = attend) -> list[str]:
+    """What the timer does: attend to all services, or with `hand_over` have it done. Returns what went wrong."""
     wrong = []
     for service in store.services():
         try:
-            with store.lock(service, 0.0, "the timer of maintenance"):
-                _tick(store, service, reading())
-        except Locked:
-            # Somebody is at it, and the timer comes again.
-            continue
+            each(store, service)
         except Day2Error as exc:
             wrong.append(f"{service}: {exc}")
     with store.alone(_WAIT, "the timer of maintenance"):

@@ -11,7 +11,7 @@ durable record of what goes on.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
@@ -19,6 +19,8 @@ from ansible_collections.day2.ops.plugins.module_utils.steps.spec import Step, S
 
 # The manuals' kinds of emergency.
 TYPES = ("security", "database", "application")
+# How long an emergency lasts where nobody says otherwise.
+_EMERGENCY = 3600.0
 
 
 class ProcedureError(Day2Error):
@@ -103,7 +105,10 @@ def _unapproved(request: Request) -> list[str]:
     if not who:
         return [*problems, f"approved_by is missing: one of {', '.join(request.approvers)} has to approve"]
     if who not in request.approvers:
-        problems.append(f"'{who}' is none of those who may approve: {', '.join(request.approvers)}")
+        cut = [name for name in request.approvers if name.startswith(f"{who} ")]
+        # Ansible takes -e at spaces apart.
+        hint = f" (a name with spaces is quoted twice: -e \"approved_by='{cut[0]}'\")" if cut else ""
+        problems.append(f"'{who}' is none of those who may approve: {', '.join(request.approvers)}{hint}")
     return problems
 
 
@@ -116,8 +121,10 @@ def _outside(request: Request) -> list[str]:
 
 
 def _length(request: Request) -> float:
+    if request.emergency is not None or request.window is None:
+        return request.duration if request.duration is not None else _EMERGENCY
     given = request.duration if request.duration is not None else float("inf")
-    return given if request.window is None or request.emergency else min(given, request.window.seconds_left)
+    return min(given, request.window.seconds_left)
 
 
 def _owner(request: Request) -> str:
@@ -192,3 +199,50 @@ def decide(outcomes: Mapping[str, Outcome], service: str, owner: str) -> Decisio
         f"Mend it, then on {', '.join(ill)}: day2ctl maintenance disable {service} --owner {owner}. For more time:"
         f" day2ctl maintenance extend {service} --owner {owner} --duration 1h",
     )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a host. `rows` are its lines (title, status); `held_by`: who keeps it in the mode, in words."""
+
+    rows: Sequence[Mapping[str, Any]] = ()
+    failed: str | None = None
+    stuck: bool = False
+    held_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """How a maintenance ended, for those who wait for it."""
+
+    title: str
+    text: str
+    severity: str
+
+
+def summarise(
+    reason: str, service: str, seconds: float, decision: Decision, reports: Mapping[str, Report]
+) -> Announcement:
+    """The announcement over all hosts; hosts are named where there are several."""
+    stuck = [host for host, each in reports.items() if each.stuck]
+    held = [f"{host}: {each.held_by}" for host, each in reports.items() if each.held_by and not each.stuck]
+    failed = [
+        f"{host}: {each.failed}" if len(reports) > 1 else each.failed for host, each in reports.items() if each.failed
+    ]
+    back = decision.back and not stuck and not held
+    title = "Maintenance is over"
+    if not back:
+        title = (
+            "Maintenance failed, the service is NOT back" if not decision.back or stuck else "The service is NOT back"
+        )
+    elif failed:
+        title = "Maintenance failed, the service is back"
+    parts = [f"{service} after {format_duration(seconds)}", decision.why, decision.todo]
+    if stuck:
+        parts.append(f"nobody knows how {', '.join(stuck)} is: look there (day2ctl maintenance status)")
+    parts += held + [each for each in failed if each and each not in decision.why]
+    for host, each in reports.items():
+        rows = ", ".join(f"{row.get('title')}: {row.get('status')}" for row in each.rows)
+        parts.append(f"{host}: {rows}" if rows and len(reports) > 1 else rows)
+    severity = "info" if back and not failed else "warning" if back else "critical"
+    return Announcement(f"{title}: {reason}", ". ".join(part for part in parts if part), severity)

@@ -72,6 +72,13 @@ class Store:
 
     def services(self) -> list[str]:
         """Of which something is remembered, readable or not."""
+        return [name for name in self._remembered() if _SERVICE.fullmatch(name)]
+
+    def strangers(self) -> list[str]:
+        """Folders with a state that no service can have: an editor's copy, somebody's backup."""
+        return [os.path.join(self.root, name) for name in self._remembered() if not _SERVICE.fullmatch(name)]
+
+    def _remembered(self) -> list[str]:
         try:
             names = sorted(os.listdir(self.root))
         except FileNotFoundError:

@@ -59,12 +59,28 @@ def restore(archive: Archive, request: Request, cluster: Cluster, check_mode: bo
 def _finishes(place: Place, request: Request) -> bool:
     """Whether only the recovery of an interrupted restore is to go on."""
     same = place.journal is not None and place.journal.request == request.words
-    return place.standing is Standing.RESTORED and same
+    return place.standing is Standing.RESTORED and same and _otherwise(place, request) is None
+
+
+def _otherwise(place: Place, request: Request) -> str | None:
+    """In words, that the files of an interrupted restore cannot be used for this one, though all are there.
+
+    pgBackRest sets archive_mode while it restores them. A cluster that is only started then would ignore 'archiving',
+    and its WAL could get among the original's.
+    """
+    journal = place.journal
+    if journal is None or place.standing is not Standing.RESTORED or request.archives in (None, journal.archives):
+        return None
+    was, wanted = ("archive", "disable") if journal.archives else ("archive nothing", "preserve")
+    return f"that cluster was to {was}, and 'archiving' is {wanted} now, so its files are restored again"
 
 
 def _planned(archive: Archive, request: Request, cluster: Cluster, place: Place) -> tuple[Preview, dict[str, Any]]:
-    finishing = _finishes(place, request)
-    check_live(archive, cluster, place, request.keep_data, request.force or finishing)
+    finishing, otherwise = _finishes(place, request), _otherwise(place, request)
+    try:
+        check_live(archive, cluster, place, request.keep_data, request.force or finishing)
+    except RestoreError as exc:
+        raise RestoreError(f"{exc}; {otherwise}" if otherwise else str(exc)) from exc
     # What is there already is reused, or goes before the restore begins.
     reuse = not request.keep_data or place.standing is not Standing.WHOLE
     try:
@@ -78,7 +94,8 @@ def _planned(archive: Archive, request: Request, cluster: Cluster, place: Place)
         "plan": {**plan.describe(), "interrupted": place.words, "unarchived": lost.describe() if lost else None},
         "msg": f"would {'finish the restore of' if finishing else 'restore'} {plan}"
         + (f"; {lost}" if lost else "")
-        + (f"; {place.words}" if place.words else ""),
+        + (f"; {place.words}" if place.words else "")
+        + (f"; {otherwise}" if otherwise else ""),
     }
     return plan, outcome
 
@@ -115,14 +132,32 @@ def _begun(archive: Archive, request: Request, cluster: Cluster, place: Place) -
             note(request.data, journal.at(Step.PUT_ASIDE))
             os.rename(request.data, _beside(request.data, journal))
     except (OSError, Day2Error) as exc:
-        _resume(cluster, was_running)
-        forget(request.data)
-        raise RestoreError(f"{_why(request.data, exc)}; nothing was touched") from exc
+        raise RestoreError(_untouched(cluster, request.data, was_running, _why(request.data, exc))) from exc
     return journal, lost
 
 
 def _refuse(why: str) -> None:
     raise RestoreError(why)
+
+
+def _untouched(cluster: Cluster, data: str, was_running: bool, why: str) -> str:
+    """Let the cluster run again; what stands, for the message. Without that the journal stays, for `revert`."""
+    try:
+        _resume(cluster, was_running)
+    except (OSError, Day2Error) as exc:
+        return f"{why}. The files in {data} were not touched{_stopped(exc)}"
+    try:
+        forget(data)
+    except Day2Error as exc:
+        return f"{why}; nothing was touched. {exc}"
+    return f"{why}; nothing was touched"
+
+
+def _stopped(exc: Exception) -> str:
+    return (
+        f", but the cluster was stopped for the restore, and starting it again failed: {exc}. Repair that, then start"
+        " it with 'state' reverted"
+    )
 
 
 def _why(data: str, exc: Exception) -> str:
@@ -136,10 +171,11 @@ def _restored(
 ) -> dict[str, Any]:
     data = request.data
     try:
-        note(data, journal.at(Step.RESTORE))
         if not journal.delta:
+            # Before the new request is noted, with which files of the earlier one would be taken for its own.
             discard(data)
-            _make_directory(data, archive.client.user)
+        note(data, journal.at(Step.RESTORE))
+        _make_directory(data, archive.client.user)
         begun = time.monotonic()
         place = [f"--pg1-path={data}", *([] if journal.archives else ["--archive-mode=off"])]
         archive.client.log("restore", *options(archive, request, plan), *place, *(["--delta"] if journal.delta else []))
@@ -178,7 +214,8 @@ def _silent(request: Request, journal: Journal) -> list[str]:
         return []
     return [
         f"{request.data} was not the cluster that the stanza backs up, so it archives nothing (archive_mode is off in"
-        " its postgresql.auto.conf): if it takes that one's place, run ALTER SYSTEM RESET archive_mode and restart it"
+        " its postgresql.auto.conf): if it takes that one's place, run ALTER SYSTEM RESET archive_mode,"
+        " restart it, and make a full backup, because the archive lacks the beginning of its timeline"
     ]
 
 
@@ -200,6 +237,8 @@ def _failed(cluster: Cluster, data: str, journal: Journal, cause: Exception) -> 
     try:
         _put_back(cluster, data, kept, journal.was_running)
     except (Day2Error, OSError) as exc:
+        if not os.path.isdir(kept):
+            return f"{cause}. The old files are back in {data}{_stopped(exc)}"
         return f"{cause}. The old files are in {kept}; putting them back failed: {exc}"
     return f"{cause}. The old files are back in {data}" + (" and the cluster runs again" if journal.was_running else "")
 

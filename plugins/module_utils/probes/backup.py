@@ -48,7 +48,7 @@ def _validate(args: dict[str, Any], metric: str | None) -> None:
 
 SPEC = ProbeSpec(
     doc="Backup files of a shell pattern, the sets of a repository, or pgBackRest's backups of a stanza; the newest by"
-    " time. None at all is critical."
+    " time. None at all is critical. Sets that are damaged, or lack files, are named and do not count."
     " Files that are still written (.tmp, .part), digests (.sha256) and unfinished sets do not count.",
     arguments={
         "path": Argument("path", "A shell pattern, such as `/var/backups/app/db_*.dump`."),
@@ -124,7 +124,7 @@ def _line(each: BackupFile, now: float) -> str:
 
 
 class Sets(NamedTuple):
-    """The sets of a repository, newest first, also in the shape of files."""
+    """The sets of a repository, newest first; those that are not damaged also in the shape of files."""
 
     repository: Any
     found: list[Any]
@@ -142,7 +142,8 @@ def _open_sets(args: Mapping[str, Any]) -> Sets:
         if isinstance(exc.__cause__, PermissionError):
             raise NeedsRoot(f"{args['repository']} cannot be read") from None
         raise Undetermined(str(exc)) from None
-    files = [BackupFile(each.manifest.id, each.manifest.time, each.manifest.size) for each in found]
+    good = [each.manifest for each in found if each.state.damaged is None]
+    files = [BackupFile(each.id, each.time, each.size) for each in good]
     return Sets(repository, found, files)
 
 
@@ -177,35 +178,50 @@ def observe(source: list[BackupFile] | Sets | Backups, check: Check) -> Observat
     files = source if isinstance(source, list) else source.files
     if isinstance(source, Backups) and files and metric == _PROVEN:
         return _proven(source.proven, now)
-    if isinstance(source, Sets) and files and metric in (*_OF_SETS, _PROVEN, "unreadable"):
+    if isinstance(source, Sets) and source.found and metric in (*_OF_SETS, _PROVEN, "unreadable"):
         return _of_sets(source, args["last"], metric, now)
     if args["since"] is not None:
         files = [each for each in files if now - each.written <= args["since"]]
     stretch = f" of the last {format_duration(args['since'])}" if args["since"] is not None else ""
+    spoilt = _spoilt(source, files)
+    told, evidence = f"; {spoilt[0]}" if spoilt else "", [_line(each, now) for each in files[:_SHOWN]] + spoilt[:_SHOWN]
     if metric == "count":
         wrong = None if files else "there should be one"
-        text = f"{len(files)} backups{stretch} match {pattern}"
-        return Observation(len(files), text, unexpected=wrong, evidence=[_line(each, now) for each in files[:_SHOWN]])
+        text = f"{len(files)} backups{stretch} match {pattern}{told}"
+        return Observation(len(files), text, unexpected=wrong, evidence=evidence)
     if not files:
-        return Observation(None, "", failure=f"no backup{stretch} matches {pattern}")
-    newest, evidence = files[0], [_line(each, now) for each in files[:_SHOWN]]
+        return Observation(None, "", failure=f"no backup{stretch} matches {pattern}{told}", evidence=spoilt[:_SHOWN])
+    if metric == "unreadable":
+        return _read_whole(files[: args["last"]] if args["since"] is None else files)
+    return _of_newest(files, metric, now, told, evidence)
+
+
+def _spoilt(source: list[BackupFile] | Sets | Backups, files: list[BackupFile]) -> list[str]:
+    """Damaged sets that are newer than what counts: why it is not as young as one should think."""
+    if not isinstance(source, Sets):
+        return []
+    newest = files[0].written if files else 0.0
+    damaged = [each for each in source.found if each.state.damaged is not None and each.manifest.time > newest]
+    return [f"{each.manifest.id} is damaged: {each.state.damaged}" for each in damaged]
+
+
+def _of_newest(files: list[BackupFile], metric: str, now: float, told: str, evidence: list[str]) -> Observation:
+    newest = files[0]
     size = format_quantity(newest.size, Unit("B", BYTES))
     name = os.path.basename(newest.path)
     if metric == "age":
         age = now - newest.written
         if age < 0:
             raise Undetermined(f"{name} was written {format_duration(-age)} in the future: a clock is wrong", evidence)
-        return Observation(round(age, 1), f"{name} is {format_duration(age)} old ({size})", evidence=evidence)
+        return Observation(round(age, 1), f"{name} is {format_duration(age)} old ({size}){told}", evidence=evidence)
     if metric == "size":
         wrong = None if newest.size else "it should not be empty"
-        return Observation(newest.size, f"{name} has {size}", evidence=evidence, unexpected=wrong)
-    if metric == "size_percent":
-        share = size_percent(files)
-        if share is None:
-            raise Undetermined(f"{name} has {size}, and no backup before it to compare with", evidence)
-        text = f"{name} has {size}, {share:.0f} % of the median of those before"
-        return Observation(round(share, 2), text, evidence=evidence)
-    return _read_whole(files[: args["last"]] if args["since"] is None else files)
+        return Observation(newest.size, f"{name} has {size}{told}", evidence=evidence, unexpected=wrong)
+    share = size_percent(files)
+    if share is None:
+        raise Undetermined(f"{name} has {size}, and no backup before it to compare with{told}", evidence)
+    text = f"{name} has {size}, {share:.0f} % of the median of those before{told}"
+    return Observation(round(share, 2), text, evidence=evidence)
 
 
 def _next_run(check: Check) -> Observation:
@@ -231,7 +247,7 @@ def _of_sets(source: Sets, last: int, metric: str, now: float) -> Observation:
         faults = {each.manifest.id: _read_set(source.repository, each) for each in chosen}
         word = "whole"
     bad = [f"{name} {wrong}" for name, wrong in faults.items() if wrong is not None]
-    text = f"{len(chosen) - len(bad)} of the {len(chosen)} newest sets are {word}"
+    text = f"{len(chosen) - len(bad)} of the {len(chosen)} newest sets are {word}" + (f"; {bad[0]}" if bad else "")
     return Observation(len(bad), text, evidence=bad, unexpected="all should be" if bad else None)
 
 

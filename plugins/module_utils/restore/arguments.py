@@ -12,6 +12,7 @@ from typing import Any, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.backup import arguments, sets
 from ansible_collections.day2.ops.plugins.module_utils.backup.choose import choose, passed_over
+from ansible_collections.day2.ops.plugins.module_utils.backup.damage import note_of_restore, noting
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.backup.postgresql import KIND
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import describe
@@ -80,9 +81,12 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     )
     place = arguments.repository(params)
     found = sets.published(place, arguments.series(params, KIND))
+    if not check_mode:
+        note_of_restore(place, arguments.series(params, KIND), found)
     chosen = choose(found.sets, params["source"], params["run_id"], found.broken)
     began, begun = time.time(), time.monotonic()
-    outcome = restore(arguments.login(params), order, place, chosen.manifest, check_mode)
+    with noting(place, chosen, check_mode):
+        outcome = restore(arguments.login(params), order, place, chosen.manifest, check_mode)
     if not check_mode:
         outcome["step"] = _step(order, outcome, began, time.monotonic() - begun)
     skipped = passed_over(found.sets, chosen, found.broken)

@@ -15,7 +15,7 @@ from typing import Any, Iterator, Mapping, Sequence
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
 from ansible_collections.day2.ops.plugins.module_utils.backup.choose import choose
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Missing, Repository, Unreadable
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Damaged, drain, stored_pieces
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_bytes
@@ -44,6 +44,8 @@ from ansible_collections.day2.ops.plugins.module_utils.restore.verdict import re
 _LEFT_OUT = ("SUBSCRIPTION", "USER MAPPING", "EVENT TRIGGER", "PUBLICATION")
 _NO_TABLESPACES = ("--no-tablespaces",)
 _NAME = "day2_drill"
+# Sets that a message names.
+_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,19 @@ def run(
         names = ", ".join(each.manifest.id for each in due)
         return {"changed": bool(due), "drills": [], "steps": [], "msg": f"would restore {names or 'nothing'}"}
     begun, done = time.monotonic(), list[Drilled]()
+    if drill.source is None:
+        done = [_without_files(each, repository, copy) for each in found.sets if each.unnoted]
+    if not due and not done:
+        told = "; ".join(f"{name}: {why}" for name, why in list(found.damaged.items())[:_TOLD])
+        raise Day2Error(f"every set with {drill.database} is damaged ({told})")
+    drilled_before = len(done)
     for each in due:
         left = drill.time_budget - (time.monotonic() - begun)
         estimate = expected(each, found.sets)
         if estimate is not None and estimate.seconds > left:
-            if done:
+            if len(done) > drilled_before:
                 break
-            line = put_off(each, estimate, left, title, time.time())
-            return {"changed": False, "drills": [], "steps": [line], "warnings": [], "msg": line["message"]}
+            return outcome_of(done, drill.targets, title, [put_off(each, estimate, left, title, time.time())])
         drilled = _one(drill, repository, each, found.sets)
         if estimate is None:
             drilled.notes.append("how long it takes could not be estimated: no drill before, and no time of its making")
@@ -98,9 +105,18 @@ def run(
     return outcome_of(done, drill.targets, title)
 
 
-def outcome_of(done: Sequence[Drilled], targets: Targets, title: str) -> dict[str, Any]:
-    """What a module returns of drills."""
-    steps = [step(each, targets, title) for each in done]
+def _without_files(each: BackupSet, repository: Repository, copy: Repository | None) -> Drilled:
+    """A set that needs no restore to fail: the listing says so. One that is known to be damaged is not told again."""
+    drilled = Drilled(each.manifest, time.time(), failure=each.lost, blame=Blame.BYTES)
+    remember(drilled, each, repository, copy)
+    return drilled
+
+
+def outcome_of(
+    done: Sequence[Drilled], targets: Targets, title: str, others: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """What a module returns of drills. `others` are lines of those that were not begun."""
+    steps = [*(step(each, targets, title) for each in done), *others]
     return {
         "changed": bool(done),
         "drills": [_told(each) for each in done],
@@ -126,6 +142,9 @@ def _databases(manifest: Manifest) -> list[str]:
 
 def _one(drill: Drill, repository: Repository, each: BackupSet, found: Sequence[BackupSet]) -> Drilled:
     drilled = Drilled(each.manifest, time.time())
+    if each.lost is not None:
+        drilled.failure, drilled.blame = each.lost, Blame.BYTES
+        return drilled
     begun = time.monotonic()
     archives = Archives(repository, each.manifest, drill.database, drill.identity)
     try:
@@ -235,7 +254,7 @@ def _is_damaged(archives: Archives) -> bool:
     try:
         for each in archives.manifest.files:
             drain(stored_pieces(archives.repository, archives.folder, each))
-    except Damaged:
+    except (Damaged, Missing, Unreadable):
         return True
     except Day2Error:
         return False

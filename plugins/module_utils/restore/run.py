@@ -156,11 +156,7 @@ def _restore(
         with course.phase("prepare"):
             before = swap.oid_of(connection, order.target)
             made_roles = _roles(connection, login, wanted, archives, seen)
-            properties.create(connection, name, like)
-            made.append(swap.oid_of(connection, name) or 0)
-            # A database of that name that is not ours makes the line above fail, and is not dropped.
-            marker = Marker(Role.NEW, order.target, wanted.manifest.id, time.time())
-            swap.comment(connection, name, marker.render())
+            _make(connection, order.target, wanted, like, made)
         with course.phase("load"):
             load(login, name, archives, how)
         with course.phase("analyse"):
@@ -197,6 +193,15 @@ def _restore(
         "msg": f"{order.target} is {order.database} of {wanted.manifest.id}: {proof.words} as they were backed up"
         + (f"; the one before is {old}" if old else ""),
     }
+
+
+def _make(connection: Any, target: str, wanted: Wanted, like: Mapping[str, Any], made: list[int]) -> None:
+    """The empty database beside the target; `made` gets its OID as soon as there is something to drop."""
+    name = beside(target)
+    # Fails for a database of that name that is not ours, which is not dropped then.
+    properties.create(connection, name, like)
+    made.append(swap.oid_of(connection, name) or 0)
+    swap.comment(connection, name, Marker(Role.NEW, target, wanted.manifest.id, time.time()).render())
 
 
 def _roles(connection: Any, login: Login, wanted: Wanted, archives: Archives, seen: Seen) -> list[str]:

@@ -11,17 +11,31 @@ import os
 import stat
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Iterator, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_bytes, format_duration
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
-from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error, NeedsRoot
 from ansible_collections.day2.ops.plugins.module_utils.process.files import matches
 from ansible_collections.day2.ops.plugins.module_utils.upkeep.processes import as_user, open_files
 
 _BLOCK = 512
 # Nearer to the root a pattern hits what nobody meant.
 _LEAST_DEPTH = 2
+# Where packages and databases keep what only they know the names of.
+_NO_PLACE = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr", "/var/lib")
+# What a store is known by: its segments may have names that are those of old logs (PostgreSQL's 16384.1).
+_STORES = {
+    "PG_VERSION": "PostgreSQL",
+    "ibdata*": "MySQL",
+    "*.ibd": "MySQL",
+    "*.rdb": "Redis",
+    "appendonly*": "Redis",
+    "WiredTiger*": "MongoDB",
+    "archive.info": "pgBackRest",
+    "backup.info": "pgBackRest",
+}
 
 
 class CleanupError(Day2Error):
@@ -40,11 +54,13 @@ class Wanted:
 
 @dataclass
 class Removed:
-    """Paths, the bytes that they held on disk, and files that stay because a process has them open."""
+    """Paths, the bytes that they held on disk, files that stay because a process has them open, and those that could
+    not be removed, each with why."""
 
     paths: list[str] = field(default_factory=list)
     freed: int = 0
     kept_open: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
 
 def refuse(directory: str) -> None:
@@ -53,16 +69,38 @@ def refuse(directory: str) -> None:
         raise CleanupError(f"{directory!r} is not an absolute path without '..'")
     if len([part for part in directory.split("/") if part]) < _LEAST_DEPTH:
         raise CleanupError(f"{directory} is too near to the root of the file system: name directories below it")
+    wrong = next((place for place in _NO_PLACE if f"{directory.rstrip('/')}/".startswith(f"{place}/")), None)
+    if wrong is not None:
+        raise CleanupError(f"{directory} lies below {wrong}, where nothing is removed by its age and its name")
     if not os.path.isdir(directory):
         raise CleanupError(f"{directory} is no directory on this host")
     if os.path.realpath(directory) != directory.rstrip("/"):
         raise CleanupError(f"{directory} leads through a symbolic link: name {os.path.realpath(directory)} itself")
 
 
+def refuse_stores(directory: str) -> None:
+    """CleanupError for a directory within a store of data, and for one that has a store below it."""
+    above = directory.rstrip("/")
+    while above != "/":
+        _refuse_store(directory, above, os.listdir(above))
+        above = os.path.dirname(above)
+    for place, folders, names in os.walk(directory):
+        _refuse_store(directory, place, [*folders, *names])
+
+
+def _refuse_store(directory: str, place: str, names: Sequence[str]) -> None:
+    found = ((name, kind) for pattern, kind in _STORES.items() for name in names if fnmatchcase(name, pattern))
+    for name, kind in found:
+        raise CleanupError(
+            f"{directory} is not cleaned up: {os.path.join(place, name)} says that data of {kind} are kept there"
+        )
+
+
 def clean(wanted: Wanted, now: float, only_look: bool) -> Removed:
     """Remove them, but those that a process has open. All directories are looked at before the first file goes."""
     for directory in wanted.directories:
         refuse(directory)
+        refuse_stores(directory)
     removed = Removed()
     for directory in wanted.directories:
         for path, name, status, folder in _old(directory, wanted, now):
@@ -74,6 +112,11 @@ def clean(wanted: Wanted, now: float, only_look: bool) -> Removed:
                 removed.kept_open.append(path)
                 continue
             except FileNotFoundError:
+                continue
+            except (OSError, NeedsRoot) as exc:
+                # What went before it has to be told all the same.
+                why = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+                removed.refused.append(f"{path}: {why}")
                 continue
             removed.paths.append(path)
             # Another name of the same file keeps its bytes.
@@ -137,6 +180,8 @@ def outcome(removed: Removed, wanted: Wanted, planning: bool) -> dict[str, Any]:
         f"{word} {len(removed.paths)} files older than {format_duration(wanted.age)}, {format_bytes(removed.freed)}"
     )
     message += f"; {len(removed.kept_open)} stay, because a process has them open" if removed.kept_open else ""
-    status = Status.SKIPPED if planning else Status.OK
-    lines = [f"open, so it stays: {path}" for path in removed.kept_open[:5]] + removed.paths
+    message += f"; {len(removed.refused)} could not be removed" if removed.refused else ""
+    status = Status.WARNING if removed.refused else Status.SKIPPED if planning else Status.OK
+    lines = [f"not removed: {each}" for each in removed.refused[:20]]
+    lines += [f"open, so it stays: {path}" for path in removed.kept_open[:5]] + removed.paths
     return {"status": status.value, "message": message, "evidence": lines, "value": removed.freed, "unit": "B"}

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager, suppress
-from typing import Iterator
+from typing import Iterable, Iterator
 
-from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error, NeedsRoot
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.units import held_units
+from ansible_collections.day2.ops.plugins.module_utils.process.programs import run
 from ansible_collections.day2.ops.plugins.module_utils.upkeep.stale import Process, below, cgroup_of, deleted
 
 # Processes end while they are looked at.
@@ -89,3 +91,27 @@ def open_files(but: int) -> set[tuple[int, int]]:
         except PermissionError:
             raise NeedsRoot(f"open files of process {pid} cannot be looked at: root can") from None
     return found
+
+
+class UnitError(Day2Error):
+    """A unit that is not on this host, or that systemd cannot tell of."""
+
+
+def states(units: Iterable[str]) -> dict[str, str]:
+    """ActiveState by unit."""
+    found = {}
+    for unit in units:
+        answer = run(["systemctl", "show", "--property=LoadState,ActiveState", "--", unit])
+        if answer.code != 0:
+            raise UnitError(f"systemd cannot tell of {unit}: {answer.complaint}")
+        lines = answer.stdout.decode("utf-8", "replace").strip().split("\n")
+        shown = dict(line.partition("=")[::2] for line in lines)
+        if shown.get("LoadState") == "not-found":
+            raise UnitError(f"there is no unit {unit} on this host")
+        found[unit] = shown.get("ActiveState", "unknown")
+    return found
+
+
+def held() -> list[str]:
+    """Units that a maintenance of any service keeps from starting."""
+    return sorted(held_units("*"))

@@ -7,17 +7,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Iterable, Sequence
+from typing import Any, Collection, Iterable, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 
 # 7f..-7f.. r-xp 00000000 08:01 1234   /usr/lib/x86_64-linux-gnu/libssl.so.3 (deleted)
 _EXECUTABLE = re.compile(r"^\S+ ..x. \S+ \S+ \d+\s+(/.*) \(deleted\)$")
 # Memory and scratch files with code in them were never a package's.
 _NOT_INSTALLED = re.compile(r"/(?:memfd:|dev/|SYSV|(?:var/)?tmp/|run/|proc/|\[aio\])")
 _UNIT = re.compile(r"[^/]+\.service")
+# ActiveState of what a restart finds running.
+_RUNNING = ("active", "activating", "reloading", "refreshing")
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,19 @@ class Process:
 
 @dataclass(frozen=True)
 class Plan:
-    """Units to restart, units that are left alone, each with why, and processes that belong to neither."""
+    """Units to restart, units that are left alone, each with why, and processes that belong to neither.
+
+    `resting` are due too, but do not run or are kept from starting: a restart would start what somebody stopped.
+    """
 
     restart: dict[str, str]
     left: dict[str, str]
     others: list[str]
+    resting: dict[str, str] = field(default_factory=dict)
+
+
+class NeverError(Day2Error):
+    """A unit that a step was told to restart, and that no step may; the message names both."""
 
 
 def deleted(maps: str) -> tuple[str, ...]:
@@ -96,9 +107,38 @@ def plan(processes: Iterable[Process], never: Sequence[str], also: Sequence[str]
     left = {unit: why for unit, why in reasons.items() if _matches(unit, never)}
     restart = {unit: why for unit, why in reasons.items() if unit not in left}
     left.update({unit: why for unit, why in unseen.items() if unit not in restart})
+    refuse(also, never)
     for name in also:
-        restart.setdefault(name if "." in name else f"{name}.service", "named by the inventory")
+        restart.setdefault(full(name), "named by the inventory")
     return Plan(restart, left, sorted(others))
+
+
+def full(name: str) -> str:
+    """A unit's name with its type."""
+    return name if "." in name else f"{name}.service"
+
+
+def refuse(units: Iterable[str], never: Sequence[str]) -> None:
+    """NeverError for a unit that has one of the patterns of those that nobody restarts."""
+    for unit in units:
+        pattern = next((each for each in never if _matches(full(unit), [each])), None)
+        if pattern is not None:
+            raise NeverError(
+                f"{unit} is to be restarted, and is one of those that no step restarts: {pattern}"
+                " (maintenance_steps_never_restart)"
+            )
+
+
+def awake(made: Plan, states: Mapping[str, str], held: Collection[str]) -> Plan:
+    """The plan without units that a maintenance holds, or that do not run: `states` are ActiveState by unit."""
+    resting = {}
+    for unit in made.restart:
+        if unit in held:
+            resting[unit] = "held by maintenance mode, which starts it at its end"
+        elif states[unit] not in _RUNNING:
+            resting[unit] = f"it is {states[unit]}, and stays so"
+    restart = {unit: why for unit, why in made.restart.items() if unit not in resting}
+    return Plan(restart, made.left, made.others, resting)
 
 
 def _why(processes: Sequence[Process]) -> str:
@@ -108,7 +148,7 @@ def _why(processes: Sequence[Process]) -> str:
 
 
 def _matches(unit: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(unit, each if "." in each else f"{each}.service") for each in patterns)
+    return any(fnmatchcase(unit, full(each)) for each in patterns)
 
 
 def outcome(done: Plan, planning: bool) -> dict[str, Any]:
@@ -117,9 +157,11 @@ def outcome(done: Plan, planning: bool) -> dict[str, Any]:
     word = "would restart" if planning else "restarted"
     message = f"{word} {', '.join(done.restart)}" if done.restart else "nothing has to be restarted"
     message += f"; not restarted, though due: {', '.join(done.left)} (a reboot does it)" if done.left else ""
+    message += f"; not restarted, because they do not run: {', '.join(done.resting)}" if done.resting else ""
     message += (
         f"; {len(done.others)} processes of sessions or containers use files that are gone" if done.others else ""
     )
     lines = [f"{unit} left alone: {why}" for unit, why in done.left.items()]
+    lines += [f"{unit} not restarted: {why}" for unit, why in done.resting.items()]
     lines += [f"{unit}: {why}" for unit, why in done.restart.items()]
     return {"status": status.value, "message": message, "evidence": lines + done.others}

@@ -16,8 +16,9 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.result import Resu
 
 _FIELDS = ("id", "host", "owner", "reason", "until")
 _REQUIRED = ("id", "owner", "reason", "until")
-# A lease knows of what checks find, neither of steps that fail nor of a mode that should be over.
-_BEYOND_LEASES = ("step", "steps", "maintenance")
+# A lease knows of a service that is down, neither of steps that fail, nor of a mode that should be over, nor of what no
+# maintenance brings about.
+_BEYOND_LEASES = ("step", "steps", "maintenance", "backup", "certificate", "disk", "schedule")
 
 
 class AcknowledgementError(ValueError):

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
 import socket
@@ -23,6 +25,7 @@ _PAGERDUTY = "https://api.pagerduty.com"
 _LEAST = 30.0
 # Seconds by which their clock may be behind ours.
 _DRIFT = 60.0
+_MACHINE_ID = "/etc/machine-id"
 
 
 class Alerts:
@@ -32,8 +35,7 @@ class Alerts:
         self._service = service
 
     def survey(self, config: Mapping[str, Any], until: float) -> Record:
-        # With the host's name: hosts of one service enter and leave by themselves.
-        author = f"day2.ops {self._service} on {socket.gethostname()}"
+        author = f"day2.ops {self._service} on {_this_host()}"
         record: Record = {"until": until, "author": author, "alertmanager": None, "pagerduty": None}
         if config.get("alertmanager"):
             record["alertmanager"] = _of_alertmanager(config)
@@ -136,6 +138,22 @@ class Alerts:
         headers = {"Authorization": f"Token token={_token(about['token_file'])}", "From": about["from"],
                    "Accept": "application/vnd.pagerduty+json;version=2"}  # fmt: skip
         return _ask(f"{about['url']}/{path}", method, body, headers)
+
+
+def _this_host() -> str:
+    """Hosts of one service enter and leave by themselves, and two of them may have the same name.
+
+    machine-id(5) is not for strangers, so that they see a keyed hash of it, as of sd_id128_get_machine_app_specific(3).
+    """
+    name = socket.gethostname()
+    try:
+        with open(_MACHINE_ID, "rb") as stream:
+            machine = stream.read().strip()
+    except FileNotFoundError:
+        return name
+    except OSError as exc:
+        raise TargetError(f"alerts: {_MACHINE_ID}: {exc.strerror}") from exc
+    return f"{name} ({hmac.new(machine, b'day2.ops maintenance', hashlib.sha256).hexdigest()[:12]})"
 
 
 def _of_alertmanager(config: Mapping[str, Any]) -> dict[str, Any]:

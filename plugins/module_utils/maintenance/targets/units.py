@@ -2,11 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""systemd units: stopped in order, kept from starting, and back in the other order to the state they had."""
+"""systemd units: stopped or paused in order, kept from starting, and back in the other order to what they were.
+
+Paused ones are kept from starting as well: after a reboot they would run without their pause.
+"""
 
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 from contextlib import suppress
@@ -15,13 +19,15 @@ from typing import Any, Mapping
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.ask import execute
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.base import Record, TargetError
 from ansible_collections.day2.ops.plugins.module_utils.process.files import sweep, write_atomic
-from ansible_collections.day2.ops.plugins.module_utils.process.programs import run
 
 _NAME = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
 _DROP_IN = "/etc/systemd/system/{unit}.d/50-day2-maintenance-{service}.conf"
 BOOT_UNIT = "day2-maintenance-boot.service"
 _PATIENCE = 90.0
 _RUNNING = ("active", "activating", "reloading", "refreshing")
+# `static` ones are not among them, although `systemctl is-enabled` succeeds for those.
+_AT_BOOT = ("enabled", "enabled-runtime", "generated")
+_RESUME = "Resume="
 
 
 class Units:
@@ -61,12 +67,10 @@ class Units:
         ] or ["keep the units stopped, which do not run"]
 
     def enter(self, record: Record) -> None:
-        stopped = [each["name"] for each in record["units"] if not each["pause"]]
-        for name in stopped:
-            _write(self._drop_in(name), _condition(record["flag"]))
-        if stopped:
-            _write(record["flag"], f"{self._service} is in maintenance: day2ctl maintenance status\n")
-            execute(["systemctl", "daemon-reload"], "units", "systemd", record["timeout"])
+        for each in record["units"]:
+            _write(self._drop_in(each["name"]), _drop_in_text(record["flag"], each["resume"]))
+        _write(record["flag"], f"{self._service} is in maintenance: day2ctl maintenance status\n")
+        execute(["systemctl", "daemon-reload"], "units", "systemd", record["timeout"])
         for each in record["units"]:
             if each["ran"]:
                 argv = each["pause"] or ["systemctl", "stop", each["name"]]
@@ -92,15 +96,25 @@ class Units:
         wrong = []
         for each in reversed(record["units"]):
             try:
-                # What somebody has removed meanwhile cannot come back.
-                if each["ran"] and _show(each["name"])["LoadState"] != "not-found":
-                    argv = each["resume"] or ["systemctl", "start", each["name"]]
-                    execute(argv, "units", each["name"], record["timeout"])
+                if each["ran"]:
+                    self._back(each, record["timeout"])
             except TargetError as exc:
                 # One that does not come back keeps no other from it.
                 wrong.append(str(exc))
         if wrong:
             raise TargetError("; ".join(wrong))
+
+    def _back(self, unit: Mapping[str, Any], limit: float) -> None:
+        shown = _show(unit["name"])
+        if shown["LoadState"] == "not-found":
+            # What somebody has removed meanwhile cannot come back.
+            return
+        # A paused one may have been restarted, or the host: then it was kept from starting.
+        if not unit["resume"] or shown["ActiveState"] not in _RUNNING:
+            execute(["systemctl", "start", unit["name"]], "units", unit["name"], limit)
+        if unit["resume"]:
+            # Also of one that has started afresh: a pause may outlive it.
+            execute(unit["resume"], "units", unit["name"], limit)
 
     def _remove_drop_in(self, unit: str) -> None:
         path = self._drop_in(unit)
@@ -115,15 +129,22 @@ class Units:
         return _DROP_IN.format(unit=unit, service=self._service)
 
 
-def held_units(service: str) -> list[str]:
-    """Units that a maintenance of the service keeps from starting, as their drop-ins say."""
-    found = glob.glob(_DROP_IN.format(unit="*", service=service))
-    return sorted(os.path.basename(os.path.dirname(path))[: -len(".d")] for path in found)
+def held_units(service: str) -> dict[str, list[str] | None]:
+    """Units that a maintenance of the service keeps from starting, as their drop-ins say, and what resumes them.
+
+    Nothing resumes one that was stopped; None: a drop-in that was damaged does not say it any more.
+    """
+    found = sorted(glob.glob(_DROP_IN.format(unit="*", service=service)))
+    return {os.path.basename(os.path.dirname(path))[: -len(".d")]: _resume_in(path) for path in found}
+
+
+def is_running(unit: str) -> bool:
+    return _show(unit)["ActiveState"] in _RUNNING
 
 
 def is_enabled(unit: str) -> bool:
     """Whether it would start at boot."""
-    return run(["systemctl", "is-enabled", "--quiet", "--", unit]).code == 0
+    return _show(unit)["UnitFileState"] in _AT_BOOT
 
 
 def release(flag: str) -> None:
@@ -132,12 +153,23 @@ def release(flag: str) -> None:
         os.unlink(flag)
 
 
-def _condition(flag: str) -> str:
+def _drop_in_text(flag: str, resume: list[str]) -> str:
+    # systemd skips sections that begin with X-; this one is for when the state is lost.
+    marker = f"[X-Day2]\n{_RESUME}{json.dumps(resume)}\n" if resume else ""
     return (
         "# Maintenance of day2.ops: `day2ctl maintenance status` says whose. It goes with the maintenance.\n"
         # At boot leases are looked at first: one that has ended keeps nothing from starting.
-        f"[Unit]\nAfter={BOOT_UNIT}\nConditionPathExists=!{flag}\n"
+        f"[Unit]\nAfter={BOOT_UNIT}\nConditionPathExists=!{flag}\n{marker}"
     )
+
+
+def _resume_in(path: str) -> list[str] | None:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            lines = [line[len(_RESUME) :] for line in stream if line.startswith(_RESUME)]
+        return [str(word) for line in lines for word in json.loads(line)]
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _write(path: str, text: str) -> None:
@@ -149,7 +181,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _show(unit: str) -> dict[str, str]:
-    argv = ["systemctl", "show", "--property=LoadState,ActiveState", "--", unit]
+    argv = ["systemctl", "show", "--property=LoadState,ActiveState,UnitFileState", "--", unit]
     answer = execute(argv, "units", unit, _PATIENCE)
     lines = answer.decode("utf-8", "replace").strip().split("\n")
     return dict(line.partition("=")[::2] for line in lines)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import (
@@ -15,6 +16,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import (
     ManifestError,
     State,
     StoredFile,
+    lost,
     parse_manifest,
     parse_state,
 )
@@ -33,6 +35,25 @@ def sealed(**change: object) -> bytes:
     from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import _sealed
 
     return json.dumps(_sealed({**json.loads(MANIFEST.render()), **change})).encode()
+
+
+@pytest.mark.parametrize(
+    ("listed", "told"),
+    [
+        ({FILE.path: 84_211, "manifest.json": 5}, None),
+        ({}, "db001/main.dump.zst is missing"),
+        ({FILE.path: 1000}, "db001/main.dump.zst has 1,000 of 84,211 bytes"),
+        ({FILE.path: 84_212}, "db001/main.dump.zst has 84,212 bytes, and 84,211 were written"),
+    ],
+)
+def test_a_listing_shows_what_is_lost(listed: dict[str, int], told: str | None) -> None:
+    assert lost(replace(MANIFEST, files=[replace(FILE, bytes=84_211)]), listed) == told
+
+
+def test_a_sentence_names_few_of_the_lost_files() -> None:
+    files = [replace(FILE, path=f"db001/data{number:04d}.dump.zst") for number in range(9)]
+    told = lost(replace(MANIFEST, files=files), {})
+    assert told is not None and told.count("is missing") == 3 and told.endswith("; and 6 more files")
 
 
 def test_what_is_rendered_is_parsed() -> None:

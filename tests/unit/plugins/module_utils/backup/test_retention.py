@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -88,6 +89,15 @@ def test_a_damaged_set_takes_nobodys_place() -> None:
     assert kept(sets, last=2, min_verified=1) == {"n1", "n2"}
 
 
+def test_the_newest_proven_set_outlives_younger_ones_that_were_only_read() -> None:
+    sets = [replace(each, proven=each.id in ("n6", "n7")) for each in nightly(9)]
+    decision = decide(sets, parse_policy({"last": 2, "min_verified": 2}), NOW.timestamp())
+    assert set(decision.keep) == {"n0", "n1", "n6"} and decision.keep["n6"] == ["the newest proven set"]
+    # A proof is worth nothing once the set is damaged: the one before it is the newest.
+    sets = [replace(each, damaged=each.id == "n6") for each in sets]
+    assert kept(sets, last=2, min_verified=0) == {"n0", "n1", "n7"}
+
+
 def test_a_clock_that_was_set_back_prunes_nothing() -> None:
     decision = decide(nightly(9), parse_policy({"last": 1, "min_verified": 1}), NOW.timestamp() - 3 * DAY)
     assert decision.prune == [] and "the clock was set back" in str(decision.held)
@@ -132,7 +142,7 @@ runs = st.lists(
     st.tuples(
         # Hours since the run before: now and then the clock goes back, or far ahead.
         st.one_of(st.floats(0.1, 72.0), st.sampled_from([-1.0, -50.0, -9000.0, 9000.0])),
-        st.booleans(), st.integers(0, 9), st.integers(0, 4),
+        st.booleans(), st.integers(0, 9), st.integers(0, 4), st.integers(0, 5),
     ),
     max_size=25,
 )  # fmt: skip
@@ -140,11 +150,11 @@ runs = st.lists(
 
 @settings(max_examples=10_000, deadline=None)
 @given(policy=policies, runs=runs)
-def test_no_history_loses_what_must_stay(policy: Policy, runs: list[tuple[float, bool, int, int]]) -> None:
-    """Each run makes a set (or fails), may find an old one damaged, then prunes, as the module does."""
+def test_no_history_loses_what_must_stay(policy: Policy, runs: list[tuple[float, bool, int, int, int]]) -> None:
+    """Each run makes a set (or fails), may find an old one damaged or prove it, then prunes, as the module does."""
     sets: list[SetFacts] = []
     clock, made = NOW.timestamp(), 0
-    for hours, verified, failing, damaging in runs:
+    for hours, verified, failing, damaging, proving in runs:
         clock += hours * HOUR
         if failing == 0:
             continue
@@ -152,7 +162,10 @@ def test_no_history_loses_what_must_stay(policy: Policy, runs: list[tuple[float,
         sets.append(SetFacts(f"s{made}", clock, made, verified))
         if damaging == 0 and len(sets) > 1:
             spoilt = sets[-2]
-            sets[-2] = SetFacts(spoilt.id, spoilt.time, spoilt.sequence, spoilt.verified, damaged=True)
+            sets[-2] = replace(spoilt, damaged=True)
+        if proving == 0:
+            drilled = sets[made % len(sets)]
+            sets[made % len(sets)] = replace(drilled, verified=True, damaged=False, proven=True)
         decision = decide(sets, policy, clock)
         assert set(decision.keep) | set(decision.prune) == {each.id for each in sets}
         assert not set(decision.keep) & set(decision.prune)
@@ -161,6 +174,8 @@ def test_no_history_loses_what_must_stay(policy: Policy, runs: list[tuple[float,
         assert len(left) >= min(len(good), policy.min_verified)
         assert left[len(left) - policy.min_verified :] == good[len(good) - policy.min_verified :]
         assert f"s{made}" in decision.keep, "the set that was just made"
+        proven = [each for each in sets if each.proven and not each.damaged]
+        assert not proven or proven[-1].id in decision.keep, "the last proof that there is"
         newest = max((each for each in sets if not each.damaged), key=lambda each: each.sequence)
         assert newest.id in decision.keep
         sets = [each for each in sets if each.id in decision.keep]

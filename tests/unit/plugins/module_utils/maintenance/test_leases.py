@@ -127,3 +127,24 @@ def test_what_was_interrupted_is_entered_again_or_left() -> None:
     half = replace(HELD, targets={"web": Entered(Phase.ENTERING, {}), "units": Entered(Phase.LEAVING, {})})
     assert half.to_enter() == ["web", "units"]
     assert released(half, None).to_leave() == ["units", "web"]
+
+
+def test_a_claim_to_a_new_lease_meets_none_of_the_owner() -> None:
+    new = replace(WISH, claim="new")
+    assert granted(State("shop"), new, START).leases["window"].left(START) == 2 * HOUR
+    with pytest.raises(LeaseError, match=r"window holds shop already .* another run is at it, or has died"):
+        granted(HELD, new, START)
+    assert set(granted(HELD, replace(new, owner="second"), START).leases) == {"window", "second"}
+
+
+def test_a_claim_to_a_lease_that_is_held_revives_none() -> None:
+    held = replace(WISH, claim="held", targets=("web",))
+    assert granted(HELD, held, START).leases["window"].targets == ("web",)
+    for state in (State("shop"), ticked(HELD, later(3 * HOUR))):
+        with pytest.raises(LeaseError, match="window holds no lease on shop any more"):
+            granted(state, held, START)
+
+
+def test_a_claim_may_want_no_target() -> None:
+    assert granted(State("shop"), replace(WISH, claim="new", targets=()), START).leases["window"].targets == ()
+    assert granted(HELD, replace(WISH, claim="held", targets=()), START).wanted() == []

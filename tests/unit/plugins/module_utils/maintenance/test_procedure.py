@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.procedure import (
+    Decision,
     Outcome,
     ProcedureError,
+    Report,
     Request,
     Window,
     admit,
     decide,
     no_time,
+    summarise,
 )
 from ansible_collections.day2.ops.plugins.module_utils.steps.spec import parse_steps
 
@@ -134,3 +137,37 @@ def test_what_changed_nothing_goes_back_in_any_case() -> None:
 def test_a_host_that_did_not_enter_keeps_nobody_in_the_mode() -> None:
     refused_one = Outcome(failed="nginx is broken")
     assert decide({"a": refused_one, "b": replace(WELL, touched=False)}, "shop", "maintenance").back
+
+
+BACK, KEPT = Decision(True, "everything was verified"), Decision(False, "the service is not well", "Mend it.")
+ROWS = [{"title": "Updates", "status": "ok"}]
+
+
+def test_the_end_is_told_with_each_steps_result() -> None:
+    said = summarise("weekly", "shop", 754.0, BACK, {"a": Report(ROWS)})
+    assert (said.title, said.severity) == ("Maintenance is over: weekly", "info")
+    assert said.text == "shop after 12 min 34 s. everything was verified. Updates: ok"
+
+
+def test_hosts_are_named_where_there_are_several() -> None:
+    reports = {"a": Report(ROWS), "b": Report(ROWS, failed="no network")}
+    said = summarise("weekly", "shop", 60.0, BACK, reports)
+    assert (said.title, said.severity) == ("Maintenance failed, the service is back: weekly", "warning")
+    assert "b: no network" in said.text and "a: Updates: ok. b: Updates: ok" in said.text
+
+
+@pytest.mark.parametrize(
+    ("decision", "report", "words"),
+    [
+        (KEPT, Report(ROWS), "the service is not well. Mend it."),
+        (BACK, Report(ROWS, stuck=True), "nobody knows how a is: look there"),
+        (BACK, Report(ROWS, held_by="shop is in maintenance: bob"), "a: shop is in maintenance: bob"),
+    ],
+)
+def test_what_is_not_back_is_never_told_as_over(decision: Decision, report: Report, words: str) -> None:
+    said = summarise("weekly", "shop", 60.0, decision, {"a": report})
+    assert "NOT back" in said.title and said.severity == "critical" and words in said.text
+
+
+def test_an_emergency_without_a_length_takes_an_hour() -> None:
+    assert admit(replace(EMERGENCY, duration=None)).seconds == 3600.0

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.upkeep.stale import (
+    NeverError,
     Process,
+    awake,
     below,
     cgroup_of,
     deleted,
     outcome,
     plan,
+    refuse,
     unit_of,
 )
 
@@ -91,3 +94,29 @@ def test_one_that_cannot_be_looked_at_matters_where_it_could_be_restarted() -> N
     made = plan([process("dbus"), process("app"), process("web"), process("web", "/a", pid=2)], ["dbus"])
     assert list(made.left) == ["app.service"] and list(made.restart) == ["web.service"]
     assert outcome(plan([process("dbus")], ["dbus"]), planning=False)["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("unit", "pattern"),
+    [("ssh@1", "ssh@*"), ("user@0.service", "user@*"), ("day2-maintenance.timer", "day2-maintenance*.timer"),
+     ("day2-maintenance-boot", "day2-maintenance*"), ("ssh.service", "ssh"), ("ssh", "ssh.service")],
+)  # fmt: skip
+def test_a_pattern_of_never_fits_what_somebody_names(unit: str, pattern: str) -> None:
+    with pytest.raises(NeverError, match="maintenance_steps_never_restart"):
+        refuse(["app", unit], ["dbus", pattern])
+    with pytest.raises(NeverError):
+        plan([], [pattern], [unit])
+    refuse([unit], ["dbus", "sshd"])
+
+
+def test_what_does_not_run_or_is_held_is_not_started() -> None:
+    made = plan([process("nginx", "/a"), process("web", "/a")], [], ["app", "old"])
+    states = {"nginx.service": "active", "web.service": "active", "app.service": "inactive", "old.service": "failed"}
+    rest = awake(made, states, ["web.service"])
+    assert list(rest.restart) == ["nginx.service"]
+    assert "held by maintenance mode" in rest.resting["web.service"] and "inactive" in rest.resting["app.service"]
+    told = outcome(rest, planning=False)
+    assert told["status"] == "ok"
+    assert (
+        "restarted nginx.service; not restarted, because they do not run: web.service, app.service" in told["message"]
+    )

@@ -114,8 +114,8 @@ def test_a_lease_acknowledges_what_checks_of_its_host_find() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("probe", ["maintenance", "step", "steps"])
-def test_a_lease_excuses_neither_a_mode_that_should_be_over_nor_steps(probe: str) -> None:
+@pytest.mark.parametrize("probe", ["maintenance", "step", "steps", "backup", "certificate", "disk", "schedule"])
+def test_a_lease_excuses_no_more_than_a_service_that_is_down(probe: str) -> None:
     assert in_maintenance([LEASE], probe).failing
 
 

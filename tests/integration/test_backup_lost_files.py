@@ -1,0 +1,243 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Sets whose files somebody removed or cut: whoever lists them sees it, and nobody relies on them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.day2.ops.plugins.module_utils.backup import sets
+from ansible_collections.day2.ops.plugins.module_utils.backup.file_restore import Order, restore
+from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import Options, pack
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import (
+    Repository,
+    RepositoryError,
+    open_repository,
+)
+from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Policy
+from ansible_collections.day2.ops.plugins.module_utils.backup.run import run
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist
+from ansible_collections.day2.ops.plugins.modules.pg_backup_info import SPEC, logical_sets
+from file_sets import Odd, backup, make_data, only, plan
+from moto.server import ThreadedMotoServer
+
+KEYS = {"access_key": "testing", "secret_key": "testing", "region": "us-east-1"}
+ARCHIVE = "archive001.tar.zst"
+Spoil = Callable[[Repository, str], None]
+
+
+@pytest.fixture(params=["directory", "s3"])
+def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Repository]:
+    if request.param == "directory":
+        yield open_repository(str(tmp_path / "repository"))
+        return
+    import boto3
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = {**KEYS, "endpoint_url": f"http://{host}:{port}"}
+    # The servers of a process share their buckets.
+    bucket = f"lost{time.monotonic_ns()}"
+    boto3.client(
+        "s3",
+        endpoint_url=options["endpoint_url"],
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        region_name="us-east-1",
+    ).create_bucket(Bucket=bucket)
+    yield open_repository(f"s3://{bucket}/prefix", options)
+    server.stop()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return make_data(tmp_path / "data", files=2, size=20_000)
+
+
+def removed(repository: Repository, name: str) -> None:
+    repository.remove(f"files/{name}/{ARCHIVE}")
+
+
+def cut(repository: Repository, name: str) -> None:
+    key = f"files/{name}/{ARCHIVE}"
+    content = b"".join(repository.read(key))
+    repository.remove(key)
+    repository.put(key, content[:1000])
+
+
+def made(repository: Repository, data: Path, count: int, **about: Any) -> list[str]:
+    """Ids, the newest first."""
+    return [backup(repository, data, **about)["set"]["id"] for _run in range(count)][::-1]
+
+
+def stored(repository: Repository, name: str) -> bytes:
+    return repository.get(f"files/{name}/state.json") or b""
+
+
+@pytest.mark.parametrize(("spoil", "words"), [(removed, "is missing"), (cut, "has 1,000 of ")])
+def test_nobody_relies_on_a_set_without_its_file(repository: Repository, data: Path, spoil: Spoil, words: str) -> None:
+    newest, before = made(repository, data, 2)
+    assert backup(repository, data, max_age=3600.0)["msg"].startswith(
+        f"no set is due, the newest good one is {newest};"
+    )
+    spoil(repository, newest)
+    known = stored(repository, newest)
+    # Check mode looks, tells, and writes nothing.
+    options = Options([str(data)])
+    planned = run(plan(max_age=3600.0), repository, None, lambda place, folder: pack(options, place, folder), True)
+    assert not planned["made"] and f"the newest good one is {before};" in planned["msg"]
+    assert words in planned["locations"][0]["damaged"][newest] and stored(repository, newest) == known
+    outcome = backup(repository, data, max_age=3600.0)
+    assert not outcome["made"] and outcome["set"]["id"] == before and before in outcome["msg"]
+    assert outcome["changed"] and f"{ARCHIVE} {words}" in outcome["warnings"][0]
+    # It is written down once.
+    assert words.encode() in stored(repository, newest)
+    again = backup(repository, data, max_age=3600.0)
+    assert not again["changed"] and "warnings" not in again and newest in again["locations"][0]["damaged"]
+    spoil(repository, before)
+    assert backup(repository, data, max_age=3600.0)["made"], "a set is due where none is whole"
+
+
+def test_retention_gives_no_whole_set_for_one_without_its_file(repository: Repository, data: Path) -> None:
+    names = made(repository, data, 4)
+    removed(repository, names[0])
+    outcome = backup(repository, data, max_age=3600.0, policy=Policy(last=1, min_verified=2))
+    assert outcome["locations"][0]["pruned"] == [names[3], names[0]]
+    assert [each.manifest.id for each in sets.load(repository, "files").sets] == names[1:3]
+
+
+def test_fewer_whole_sets_than_the_floor_hold_all(repository: Repository, data: Path) -> None:
+    names = made(repository, data, 3)
+    for name in names[:2]:
+        cut(repository, name)
+    outcome = backup(repository, data, max_age=3600.0, policy=Policy(last=1, min_verified=2))
+    (place,) = outcome["locations"]
+    assert place["pruned"] == [] and "1 of the 2 verified" in place["held"]
+
+
+def test_the_proven_set_stays(repository: Repository, data: Path) -> None:
+    (oldest,) = made(repository, data, 1)
+    proven = only(repository)
+    proven.state = replace(proven.state, proven_at=proven.manifest.time)
+    sets.save_state(repository, proven)
+    made(repository, data, 3)
+    outcome = backup(repository, data, policy=Policy(last=1, min_verified=1))
+    (told,) = [each["because"] for each in outcome["locations"][0]["kept"] if each["id"] == oldest]
+    assert told == ["the newest proven set"] and len(outcome["locations"][0]["pruned"]) == 3
+
+
+def test_those_who_only_read_tell_and_write_nothing(
+    repository: Repository, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    endpoint = getattr(repository, "_options", {}).get("endpoint_url")
+    where = {"repository": repository.name, "series": "files", **({"endpoint_url": endpoint} if endpoint else {})}
+
+    def ask(**about: Any) -> dict[str, dict[str, Any]]:
+        metrics = ("age", "size", "count", "unverified")
+        checks = [{"id": name, "title": name, "probe": "backup", "metric": name, **where} for name in metrics]
+        checks[0].update(about)
+        return {row["id"]: row for row in run_checklist(checks)["results"]}
+
+    newest, before = made(repository, data, 2)
+    removed(repository, newest)
+    known = stored(repository, newest)
+    reason = f"{newest} is damaged: {ARCHIVE} is missing"
+    found = ask(critical="> 0 s")
+    assert (
+        found["age"]["status"] == "critical" and before in found["age"]["message"] and reason in found["age"]["message"]
+    )
+    assert before in found["size"]["message"] and reason in found["size"]["message"] and found["count"]["value"] == 1
+    assert found["unverified"]["status"] == "critical" and reason in found["unverified"]["message"]
+    keys = {f"s3_{name}": value for name, value in {**KEYS, "endpoint_url": endpoint}.items()}
+    rows = logical_sets({**dict.fromkeys(SPEC), **where, **keys})["sets"]
+    assert [(row["id"], row["damaged"]) for row in rows] == [(newest, f"{ARCHIVE} is missing"), (before, None)]
+    assert rows[0]["damaged_at"] == {repository.name: f"{ARCHIVE} is missing"}
+    assert stored(repository, newest) == known
+    removed(repository, before)
+    found = ask()
+    assert {row["status"] for row in found.values()} == {"critical"} and reason in found["age"]["message"]
+
+
+def test_a_restore_takes_another_set_and_says_so(data: Path, tmp_path: Path) -> None:
+    repository = open_repository(str(tmp_path / "repository"))
+    (tmp_path / "root").mkdir()
+    newest, before = made(repository, data, 2)
+    cut(repository, newest)
+    known = stored(repository, newest)
+    order = Order("files", root=str(tmp_path / "root"))
+    assert restore(order, repository, check_mode=True)["set"]["id"] == before and stored(repository, newest) == known
+    outcome = restore(order, repository)
+    assert outcome["set"]["id"] == before and any(newest in told for told in outcome["warnings"])
+    assert b"has 1,000 of " in stored(repository, newest)
+    removed(repository, before)
+    with pytest.raises(Day2Error, match=f"{before} is damaged: {ARCHIVE} is missing"):
+        restore(replace(order, source=before), repository)
+    assert b"is missing" in stored(repository, before)
+
+
+@pytest.mark.parametrize(("spoil", "words"), [(removed, b"is missing"), ("flip", b"other bytes than were written")])
+def test_a_restore_that_fails_by_its_set_marks_it(data: Path, tmp_path: Path, spoil: Any, words: bytes) -> None:
+    inner = open_repository(str(tmp_path / "repository"))
+    (name,) = made(inner, data, 1)
+    path = tmp_path / "repository" / "files" / name / ARCHIVE
+
+    def meanwhile(key: str, chunk: int = 1 << 20) -> Iterator[bytes]:
+        if spoil is removed and path.exists():
+            removed(inner, name)
+        for piece in inner.read(key, chunk):
+            yield piece[:-1] + bytes([piece[-1] ^ 1])
+
+    (tmp_path / "root").mkdir()
+    with pytest.raises(Day2Error):
+        restore(Order("files", root=str(tmp_path / "root")), Odd(inner, read=meanwhile))  # type: ignore[arg-type]
+    assert words in stored(inner, name) and only(inner).state.damaged
+
+
+def test_root_leaves_no_state_in_the_directory_of_another(data: Path, tmp_path: Path) -> None:
+    repository = open_repository(str(tmp_path / "repository"))
+    (name,) = made(repository, data, 1)
+    removed(repository, name)
+    os.chown(tmp_path / "repository", 65534, 65534)
+    known = stored(repository, name)
+    with pytest.raises(Day2Error, match="is missing"):
+        restore(Order("files", source=name, root=str(tmp_path)), repository)
+    assert stored(repository, name) == known
+
+
+def test_a_listing_that_fails_is_no_damage(data: Path, tmp_path: Path) -> None:
+    inner = open_repository(str(tmp_path / "repository"))
+    (name,) = made(inner, data, 1)
+    known = stored(inner, name)
+
+    def silent(prefix: str) -> Iterator[tuple[str, int]]:
+        raise RepositoryError("it does not answer")
+
+    with pytest.raises(RepositoryError, match="does not answer"):
+        backup(Odd(inner, keys=silent), data, max_age=3600.0)  # type: ignore[arg-type]
+    assert stored(inner, name) == known and only(inner).state.good
+
+
+def test_a_set_that_is_published_meanwhile_is_whole(data: Path, tmp_path: Path) -> None:
+    inner = open_repository(str(tmp_path / "repository"))
+    (name,) = made(inner, data, 1)
+
+    def early(prefix: str) -> Iterator[tuple[str, int]]:
+        """The first page of a listing was read before the archive was there."""
+        for key, size in inner.keys(prefix):
+            if prefix != "files/" or not key.endswith(ARCHIVE):
+                yield key, size
+
+    assert only(Odd(inner, keys=early)).state.good  # type: ignore[arg-type]
+    assert only(inner).manifest.id == name
