@@ -154,7 +154,7 @@ def test_those_who_only_read_tell_and_write_nothing(
     removed(repository, newest)
     known = stored(repository, newest)
     reason = f"{newest} is damaged: {ARCHIVE} is missing"
-    found = ask(critical="> 0 s")
+    found = ask(critical=">= 0 s")
     assert (
         found["age"]["status"] == "critical" and before in found["age"]["message"] and reason in found["age"]["message"]
     )

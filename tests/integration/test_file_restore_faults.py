@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -52,10 +53,18 @@ def test_a_damaged_archive_leaves_everything_as_it_was(changed: Site) -> None:
     path = changed.archive(name)
     whole = path.read_bytes()
     middle = len(whole) // 2
-    for damaged in (whole[:middle], whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :], whole + b"x"):
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    state = path.with_name("state.json")
+    known = state.read_bytes()
+    for damaged, told in (
+        (whole[:middle], "no good set"),
+        (flipped, "cannot be restored"),
+        (whole + b"x", "no good set"),
+    ):
         path.write_bytes(damaged)
-        assert "cannot be restored" in changed.refused()
-        assert "cannot be restored" in changed.refused(check_mode=True)
+        assert told in changed.refused(check_mode=True) and state.read_bytes() == known
+        assert told in changed.refused() and json.loads(state.read_bytes())["damaged"]
+        state.write_bytes(known)
     path.unlink()
     assert "nothing was touched" in changed.refused()
     assert "nothing was touched" in changed.refused(repository=str(changed.base / "nowhere"))

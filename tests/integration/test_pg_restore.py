@@ -113,10 +113,15 @@ def test_damage_is_found_before_the_swap(shop: Shop) -> None:
     names = shop.databases()
     for path in ("db001/main.dump.zst", "db001/data0001.dump.zst"):
         shop.host.run("cp", "-p", f"{folder}/{path}", "/tmp/whole")
+        shop.host.run("cp", "-p", f"{folder}/state.json", "/tmp/state")
         shop.host.run("sh", "-c", f"printf 'X' | dd of={folder}/{path} bs=1 seek=300 conv=notrunc status=none")
         done = shop.restore(mode="replace")
         assert done["failed"] and "nothing was replaced" in done["msg"], done
         assert shop.databases() == names
+        # The set is known to be damaged from now on, and refused.
+        assert "other bytes than were written" in shop.restore(mode="replace")["msg"]
+        assert "other bytes" in shop.host.run("cat", f"{folder}/state.json")
+        shop.host.run("cp", "-p", "/tmp/state", f"{folder}/state.json")
         shop.host.run("cp", "-p", "/tmp/whole", f"{folder}/{path}")
     assert shop.restore(mode="replace")["changed"]
 

@@ -57,11 +57,14 @@ def test_kills_lose_nothing(lab_host: Any) -> None:
 def test_a_damaged_file_is_found_before_the_swap(shop: Shop, harm: str) -> None:
     made = shop.backup(split_above="1kB")
     shop.host.sql("INSERT INTO empty VALUES (77)", NASTY)
-    folder = f"{REPOSITORY}/postgresql/{made['set']['id']}/db001"
-    for name in ("main.dump.zst", "data0001.dump.zst"):
+    folder = f"{REPOSITORY}/postgresql/{made['set']['id']}"
+    for name in ("db001/main.dump.zst", "db001/data0001.dump.zst"):
         shop.host.run("cp", "-p", f"{folder}/{name}", "/tmp/whole")
+        shop.host.run("cp", "-p", f"{folder}/state.json", "/tmp/state")
         shop.host.run(*harm.split(), f"{folder}/{name}")
-        refused_as_before(shop, shop.restore(mode="replace"), "nothing was replaced")
+        refused_as_before(shop, shop.restore(mode="replace"), "is damaged", name)
+        assert name in shop.host.run("cat", f"{folder}/state.json"), "what the restore saw stays with the set"
+        shop.host.run("cp", "-p", "/tmp/state", f"{folder}/state.json")
         shop.host.run("cp", "-p", "/tmp/whole", f"{folder}/{name}")
     assert shop.restore(mode="replace")["changed"]
 

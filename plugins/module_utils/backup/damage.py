@@ -69,12 +69,21 @@ def _note(repository: Repository, series: str, name: str | None, why: str | None
     if not _may_write(repository):
         return
     by = f"a restore on {socket.gethostname()}"
-    with suppress(Day2Error), repository.lock(series, _WAIT, _PURPOSE) as held:
+
+    def unknown(found: Series) -> list[BackupSet]:
+        """The one that gave back other bytes, where nothing is known against it."""
+        return [each for each in found.sets if why and each.manifest.id == name and each.state.damaged is None]
+
+    with suppress(Day2Error):
+        # A restore that failed for another reason leaves no trace, not even that of a lock.
         found = sets.load(repository, series)
-        note(repository, found, held, by)
-        for each in found.sets:
-            if each.manifest.id == name and why is not None and each.state.damaged is None:
-                each.state = each.state.found_damaged(why, time.time(), by)
+        if not unknown(found) and not any(each.unnoted for each in found.sets):
+            return
+        with repository.lock(series, _WAIT, _PURPOSE) as held:
+            found = sets.load(repository, series)
+            note(repository, found, held, by)
+            for each in unknown(found):
+                each.state = each.state.found_damaged(str(why), time.time(), by)
                 held()
                 sets.save_state(repository, each)
 
