@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from maintained_host import ALERTMANAGER, NGINX, OFFICE, ROOT, SERVICE, UNIT, Host, prepare, role_on
+from maintained_host import ALERTMANAGER, NGINX, OFFICE, ROOT, SERVICE, SITE, UNIT, Host, prepare, role_on
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +148,31 @@ def test_an_edited_snippet_is_not_overwritten(host: Host) -> None:
     finally:
         host.host.run("cp", "-p", "/root/snippet", snippet)
     assert host.in_service()
+
+
+def test_two_services_of_one_server_have_two_pages(host: Host) -> None:
+    """Names that differ by a dash alone, and a server that asks for a password and limits its requests."""
+    other = SERVICE.replace("-", "_")
+    done = role_on(host.host, "day2.ops.maintenance", {**NGINX, "maintenance_service": other})
+    assert done.returncode == 0, done.stdout + done.stderr
+    edit = ("sed", "-i", "--follow-symlinks")
+    host.host.run(*edit, r"s/^\s*listen 443.*/&\n    auth_basic day2-test;\n    deny 127.0.0.1;/", SITE)
+    try:
+        host.host.run("nginx", "-s", "reload")
+        host.until(lambda: host.get()[0] in (401, 403))
+        for enabled in ([SERVICE], [SERVICE, other], [other]):
+            for service in (SERVICE, other):
+                state = "enabled" if service in enabled else "disabled"
+                assert not host.mode(service=service, state=state, targets=["web"]).get("failed")
+            status, headers, body = host.get(method="POST")
+            assert (status, headers["retry-after"]) == (503, "120"), enabled
+            assert any(f"<strong>{service}</strong>" in body for service in enabled), body
+            assert host.get(f"/day2-maintenance-{SERVICE}.html")[0] == 404
+        host.mode(service=other, state="disabled", targets=["web"])
+    finally:
+        host.host.run(*edit, "/auth_basic day2-test;/d; /deny 127.0.0.1;/d", SITE)
+        host.host.run("nginx", "-s", "reload")
+    host.until(host.in_service)
 
 
 def test_a_damaged_state_gives_way_to_the_other(host: Host) -> None:
