@@ -18,6 +18,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ def by_script(lab_host: Any) -> list[float]:
 def by_unit(lab_host: Any) -> list[float]:
     """Seconds of the unit itself; a process in the host is begun for each, as for our module."""
     verbs = ["stop", "start"] * RUNS
-    return [timed(lambda verb=verb: lab_host.run("systemctl", verb, "bench-app")) for verb in verbs]  # type: ignore[misc]
+    return [timed(partial(lab_host.run, "systemctl", verb, "bench-app")) for verb in verbs]
 
 
 def in_and_out(host: Any) -> dict[str, list[float]]:
@@ -175,7 +176,7 @@ def in_and_out(host: Any) -> dict[str, list[float]]:
 
     for _time in range(RUNS):
         for state, taken in seconds.items():
-            taken.append(timed(lambda state=state: call(state)))  # type: ignore[misc]
+            taken.append(timed(partial(call, state)))
     return seconds
 
 

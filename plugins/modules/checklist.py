@@ -17,6 +17,7 @@ description:
     runs, and names the check and the field.
   - Each check runs in a child process and is killed when its time is over; the other results stand.
   - Checks that read the same thing (one log, one database login, one URL) read it once.
+extends_documentation_fragment: day2.ops.attributes
 options:
   checks:
     description:
@@ -64,9 +65,6 @@ attributes:
   check_mode:
     description: Changes nothing in either mode, and gives the same results in both.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
   platform:
     description: Hosts with Linux and Python 3.9 or later.
     support: full

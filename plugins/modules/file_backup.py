@@ -17,6 +17,7 @@ description:
 extends_documentation_fragment:
   - day2.ops.repository
   - day2.ops.making
+  - day2.ops.attributes
 options:
   paths:
     description: Absolute paths of directories or files.
@@ -32,9 +33,6 @@ attributes:
   check_mode:
     description: Says what would be made and what would go, and why each set stays. Nothing is changed.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
   platform:
     description: Runs on the host that has the files.
     support: full

@@ -13,6 +13,7 @@ author: The day2.ops maintainers (@day2-ops)
 description:
   - Removes regular files that were not written to for longer than O(age) and whose names have one of O(patterns).
   - Follows no symbolic link, enters no other file system, and leaves alone what a process has open. Directories stay.
+extends_documentation_fragment: day2.ops.attributes
 options:
   directories:
     description:
@@ -39,13 +40,6 @@ attributes:
   check_mode:
     description: Tells what would go.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Hosts with Linux.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

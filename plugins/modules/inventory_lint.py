@@ -17,6 +17,7 @@ description:
     none, one id for two questions.
   - Names checks that ask the same and contradict each other - one value that is a warning in one of them and critical
     in the other.
+extends_documentation_fragment: day2.ops.attributes.controller
 options:
   cadences:
     description:
@@ -29,16 +30,6 @@ options:
 attributes:
   check_mode:
     description: Only looks, in check mode and otherwise.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Runs on the controller, whatever the hosts are.
-    support: full
-    platforms: posix
-  action:
-    description: Runs on the controller.
     support: full
 seealso:
   - module: day2.ops.checklist

@@ -15,6 +15,7 @@ description:
     nothing.
   - Scheduled maintenance needs an open window (a plan, in check mode, the next one), emergency maintenance a reason
     and somebody who may approve it. All that keeps it from beginning is told at once.
+extends_documentation_fragment: day2.ops.attributes.controller
 options:
   state:
     description:
@@ -78,7 +79,7 @@ options:
   reports:
     description: >-
       What became of each host - mappings of C(rows) (lines of the report), C(failed) (why), C(stuck) (nobody knows
-      whether it left the mode) and C(held_by) (who else keeps it there).
+      whether it left the mode), C(ended) (its lease ended first) and C(held_by) (who else keeps it there).
     type: dict
   service:
     description: The name of what is in maintenance.
@@ -88,23 +89,13 @@ options:
     type: str
   outcomes:
     description: >-
-      How far each host came - mappings of C(entered), C(touched) (a step began), C(healthy), C(failed) (why) and
-      C(findings).
+      How far each host came - mappings of C(entered), C(touched) (a step began), C(healthy), C(ended) (its lease
+      did, before the maintenance), C(failed) (why) and C(findings).
     type: dict
 attributes:
-  action:
-    description: Runs on the controller.
-    support: full
   check_mode:
     description: Changes nothing in any mode.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Runs wherever ansible does.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

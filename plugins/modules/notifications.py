@@ -18,6 +18,7 @@ description:
     before it is sent and leaves it when it was delivered.
   - A damaged file is moved aside. One that cannot be read or written is reported, and the messages are returned all the
     same.
+extends_documentation_fragment: day2.ops.attributes.controller
 options:
   state:
     description:
@@ -115,16 +116,6 @@ options:
 attributes:
   check_mode:
     description: Returns the messages and stores nothing.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Runs on the controller, whatever the hosts are.
-    support: full
-    platforms: posix
-  action:
-    description: Runs on the controller.
     support: full
 notes:
   - Use it with C(run_once). It needs no connection to any host.

@@ -15,6 +15,7 @@ description:
     and whether a reboot is due. It installs nothing - M(ansible.builtin.apt) and M(ansible.builtin.dnf) do - and does
     not refresh the lists.
   - Called again with O(before), it tells what has changed since.
+extends_documentation_fragment: day2.ops.attributes
 options:
   only:
     description: Which updates are meant.
@@ -33,13 +34,6 @@ attributes:
   check_mode:
     description: Only looks, in check mode and otherwise.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Hosts with Linux.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

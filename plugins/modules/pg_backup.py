@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - day2.ops.repository
   - day2.ops.making
   - day2.ops.physical
+  - day2.ops.attributes
 options:
   method:
     description: A logical set of dumps, or a physical backup by pgBackRest.
@@ -88,9 +89,6 @@ attributes:
   check_mode:
     description: Says what would be made and what would go, and why each set stays. Nothing is changed.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
   platform:
     description: Runs on the host that reads the database.
     support: full

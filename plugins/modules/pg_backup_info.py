@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - day2.ops.repository
   - day2.ops.physical
+  - day2.ops.attributes
 options:
   method:
     description: Logical sets of a repository, or physical backups of a stanza.
@@ -47,9 +48,6 @@ attributes:
   check_mode:
     description: Only looks, in check mode and otherwise.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
   platform:
     description: Runs on a host that reaches the repository.
     support: full

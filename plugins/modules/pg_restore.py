@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - day2.ops.proof
   - day2.ops.physical
   - day2.ops.physical.restore
+  - day2.ops.attributes
 options:
   method:
     description:
@@ -117,9 +118,6 @@ attributes:
       - It compares the digests of what the set has of the database up to 1 GiB, the sizes of more, and opens an
         encrypted set with O(identity).
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
   platform:
     description: Runs on the host of the database server.
     support: full

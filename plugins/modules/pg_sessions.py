@@ -16,7 +16,9 @@ description:
   - New logins wait in that moment for a lock of a transaction, which is undone at once. Nothing has to be allowed
     again, also after a crash of this module.
   - Needs a superuser, or the owner of the database with C(CREATEDB) and C(pg_signal_backend).
-extends_documentation_fragment: day2.ops.postgres
+extends_documentation_fragment:
+  - day2.ops.postgres
+  - day2.ops.attributes
 options:
   database:
     description: The database.
@@ -30,13 +32,6 @@ attributes:
   check_mode:
     description: Tells who is there.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Hosts with Linux.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

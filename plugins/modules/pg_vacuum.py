@@ -14,7 +14,9 @@ description:
   - Runs C(vacuumdb) and C(reindexdb) in the form that locks no table for long, or with O(full) in the one that does.
   - The login goes by the environment of those two programs alone. No password stands in a command line.
   - O(full) is refused where the largest table with its indexes does not fit beside itself on its file system.
-extends_documentation_fragment: day2.ops.postgres
+extends_documentation_fragment:
+  - day2.ops.postgres
+  - day2.ops.attributes
 options:
   database:
     description: The database.
@@ -42,13 +44,6 @@ attributes:
   check_mode:
     description: Tells what would be done, and refuses what would not fit.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Hosts with Linux.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

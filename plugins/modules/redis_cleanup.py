@@ -14,6 +14,7 @@ description:
   - Removes the keys that begin with one of O(prefixes), or all keys of one O(database) where O(whole_database) says so.
     It never empties another database.
   - It speaks Redis's protocol itself - no password is in any argument of a program, and nothing has to be installed.
+extends_documentation_fragment: day2.ops.attributes
 options:
   prefixes:
     description: What the keys begin with. Every character stands for itself.
@@ -60,13 +61,6 @@ attributes:
   check_mode:
     description: Counts the keys that would go.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Hosts with Linux.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

@@ -18,6 +18,7 @@ description:
     beside it then names them.
   - Prints the checklist to the terminal, worst first.
   - A host that could not be reached is a critical finding; one whose checklist was refused or did not run is unknown.
+extends_documentation_fragment: day2.ops.attributes.controller
 options:
   title:
     description: What the report is of.
@@ -93,16 +94,6 @@ options:
 attributes:
   check_mode:
     description: Prints the checklist, writes no file, and adds nothing to the history.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Runs on the controller, whatever the hosts are.
-    support: full
-    platforms: posix
-  action:
-    description: Runs on the controller.
     support: full
 notes:
   - Use it with C(run_once). It needs no connection to any host.

@@ -15,6 +15,7 @@ description:
     report with the same O(run_id); this module makes one report of them, in all four formats.
   - Of a host in several parts the last one counts, and a note in the report says so.
   - Joining again, when one more part has come, replaces the joined report.
+extends_documentation_fragment: day2.ops.attributes.controller
 options:
   run_id:
     description: The run whose parts are joined.
@@ -37,16 +38,6 @@ options:
 attributes:
   check_mode:
     description: Prints the checklist and writes no file.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Runs on the controller.
-    support: full
-    platforms: posix
-  action:
-    description: Runs on the controller.
     support: full
 seealso:
   - module: day2.ops.report

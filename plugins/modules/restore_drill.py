@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - day2.ops.repository
   - day2.ops.proof
   - day2.ops.physical
+  - day2.ops.attributes
 options:
   method:
     description:
@@ -109,9 +110,6 @@ attributes:
   check_mode:
     description: Says which sets it would restore.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
   platform:
     description: Runs on a host with PostgreSQL's server programs; a host of its own keeps the load away from others.
     support: full

@@ -14,6 +14,7 @@ description:
   - After an update, processes go on with the programs and libraries that they had loaded. This names the units whose
     restart ends that, by C(/proc). It restarts nothing.
   - Units that do not run, or that maintenance mode holds, are told and not among those to restart.
+extends_documentation_fragment: day2.ops.attributes
 options:
   never:
     description: >-
@@ -30,13 +31,6 @@ attributes:
   check_mode:
     description: Only looks, in check mode and otherwise.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Hosts with Linux.
-    support: full
-    platforms: posix
 """
 
 EXAMPLES = r"""

@@ -14,6 +14,7 @@ description:
   - What the playbooks ask around a step, a role's entry point that changes something. It runs on the controller and
     changes nothing.
   - A row is a line of the report, as M(day2.ops.report) reads it from C(day2_step_results).
+extends_documentation_fragment: day2.ops.attributes.controller
 options:
   state:
     description:
@@ -59,19 +60,9 @@ options:
     type: dict
     default: {}
 attributes:
-  action:
-    description: Runs on the controller.
-    support: full
   check_mode:
     description: Changes nothing in any mode.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Runs wherever ansible does.
-    support: full
-    platforms: posix
 seealso:
   - module: day2.ops.report
 """

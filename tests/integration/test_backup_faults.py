@@ -29,7 +29,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.retention import P
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed, run
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import verify
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from file_sets import Odd, backup, flipped, make_data, only, plan, truncated
+from file_sets import backup, flipped, make_data, odd, only, plan, truncated
 
 # What a policy would let go at once: only a fault keeps it.
 GREEDY = Policy(last=1, min_verified=0)
@@ -92,7 +92,7 @@ def full_before(disk: Disk, inner: Repository, name: str) -> Repository:
                 disk.fill()
             yield writing
 
-    return Odd(inner, put=put, writer=writer)  # type: ignore[return-value]
+    return odd(inner, put=put, writer=writer)
 
 
 @pytest.mark.parametrize("stage", ["archive001", "manifest.json", "state.json"])
@@ -284,15 +284,15 @@ def test_a_lock_that_was_lost_neither_publishes_nor_prunes(
         lost.extend([folder] if moment == "publish" else [])
         return [], {}
 
-    odd: Any = Odd(repository, lock=lock, put=put)
+    losing: Any = odd(repository, lock=lock, put=put)
     if moment == "publish":
         with pytest.raises(BackupFailed, match=r"nothing was pruned: the lease was lost"):
-            run(plan(policy=GREEDY), odd, None, make)
+            run(plan(policy=GREEDY), losing, None, make)
         assert only(repository).manifest.id == kept
         assert (tmp_path / "repository" / lost[0] / "archive001.tar.zst").exists(), "it may be another run's"
     else:
         with pytest.raises(LeaseLost):
-            backup(odd, data, policy=GREEDY)
+            backup(losing, data, policy=GREEDY)
         assert kept in [each.manifest.id for each in sets.load(repository, "files").sets]
 
 

@@ -27,7 +27,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.run import run
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist
 from ansible_collections.day2.ops.plugins.modules.pg_backup_info import SPEC, logical_sets
-from file_sets import Odd, backup, make_data, only, plan
+from file_sets import backup, make_data, odd, only, plan
 from moto.server import ThreadedMotoServer
 
 KEYS = {"access_key": "testing", "secret_key": "testing", "region": "us-east-1"}
@@ -106,6 +106,49 @@ def test_nobody_relies_on_a_set_without_its_file(repository: Repository, data: P
     assert not again["changed"] and "warnings" not in again and newest in again["locations"][0]["damaged"]
     spoil(repository, before)
     assert backup(repository, data, max_age=3600.0)["made"], "a set is due where none is whole"
+
+
+def test_files_that_are_there_again_end_the_damage(repository: Repository, data: Path) -> None:
+    """A listing that lacked them, such as that of a disk which was not mounted, was right then."""
+    (name,) = made(repository, data, 1)
+    key = f"files/{name}/{ARCHIVE}"
+    content = b"".join(repository.read(key))
+    removed(repository, name)
+    assert backup(repository, data, max_age=3600.0)["made"]
+    assert sets.load(repository, "files").sets[1].state.damaged
+    with repository.writer(key) as writer:
+        writer.write(content)
+        writer.commit()
+    found = sets.load(repository, "files").sets[1]
+    assert (found.manifest.id, found.state.damaged, found.state.good) == (name, None, True)
+    # What somebody read of it stands, whatever a listing shows.
+    found.state = found.state.found_damaged("other bytes", found.manifest.time, "a drill")
+    sets.save_state(repository, found)
+    assert sets.load(repository, "files").sets[1].state.damaged == "other bytes"
+
+
+def test_a_copy_without_its_file_is_copied_again(repository: Repository, data: Path, tmp_path: Path) -> None:
+    second = open_repository(str(tmp_path / "second"))
+    newest, before = made(repository, data, 2, copy=second)
+    removed(second, before)
+    cut(second, newest)
+    outcome = backup(repository, data, second, max_age=3600.0)
+    assert sorted(outcome["copied"]) == [before, newest] and outcome["changed"] and not outcome["made"]
+    assert all(f"copied again from {repository.name}" in told for told in outcome["warnings"][-2:])
+    for name in (newest, before):
+        original, copy = (b"".join(place.read(f"files/{name}/{ARCHIVE}")) for place in (repository, second))
+        assert copy == original
+    assert [each.state.good for each in sets.load(second, "files").sets] == [True, True]
+    again = backup(repository, data, second, max_age=3600.0)
+    assert not again["changed"] and "warnings" not in again
+    # Where the first location gives back other bytes, the copy stays what it is, and new sets are made.
+    removed(second, before)
+    spoiled = odd(
+        repository, read=lambda key, chunk=1 << 20: iter([b"x" * 5000]) if before in key else repository.read(key)
+    )
+    outcome = backup(spoiled, data, second, verify=False)
+    assert outcome["made"] and "could not be copied again" in outcome["warnings"][-1]
+    assert not sets.load(second, "files").sets[2].state.good
 
 
 def test_retention_gives_no_whole_set_for_one_without_its_file(repository: Repository, data: Path) -> None:
@@ -201,7 +244,7 @@ def test_a_restore_that_fails_by_its_set_marks_it(data: Path, tmp_path: Path, sp
 
     (tmp_path / "root").mkdir()
     with pytest.raises(Day2Error):
-        restore(Order("files", root=str(tmp_path / "root")), Odd(inner, read=meanwhile))  # type: ignore[arg-type]
+        restore(Order("files", root=str(tmp_path / "root")), odd(inner, read=meanwhile))
     assert words in stored(inner, name) and only(inner).state.damaged
 
 
@@ -225,7 +268,7 @@ def test_a_listing_that_fails_is_no_damage(data: Path, tmp_path: Path) -> None:
         raise RepositoryError("it does not answer")
 
     with pytest.raises(RepositoryError, match="does not answer"):
-        backup(Odd(inner, keys=silent), data, max_age=3600.0)  # type: ignore[arg-type]
+        backup(odd(inner, keys=silent), data, max_age=3600.0)
     assert stored(inner, name) == known and only(inner).state.good
 
 
@@ -239,5 +282,5 @@ def test_a_set_that_is_published_meanwhile_is_whole(data: Path, tmp_path: Path) 
             if prefix != "files/" or not key.endswith(ARCHIVE):
                 yield key, size
 
-    assert only(Odd(inner, keys=early)).state.good  # type: ignore[arg-type]
+    assert only(odd(inner, keys=early)).state.good
     assert only(inner).manifest.id == name

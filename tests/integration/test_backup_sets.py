@@ -30,7 +30,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupF
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import verify
 from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist
 from ansible_collections.day2.ops.plugins.module_utils.process.locks import Locked
-from file_sets import Damage, Odd, backup, flipped, grown, make_data, only, swapped, truncated
+from file_sets import Damage, backup, flipped, grown, make_data, odd, only, swapped, truncated
 from moto.server import ThreadedMotoServer
 
 KEYS = {"access_key": "testing", "secret_key": "testing", "region": "us-east-1"}
@@ -250,7 +250,7 @@ def test_a_repository_that_gives_back_other_bytes(data: Path, tmp_path: Path) ->
             yield piece[:-1] + b"?"
 
     with pytest.raises(BackupFailed, match="other bytes than were written"):
-        backup(Odd(inner, read=other), data)  # type: ignore[arg-type]
+        backup(odd(inner, read=other), data)
     found = only(inner)
     assert found.state.damaged and not found.state.good
     # It takes nobody's place, and a run that is due makes another one.
@@ -266,7 +266,7 @@ def test_object_lock_is_respected(data: Path, tmp_path: Path) -> None:
             raise ObjectLocked(f"{key} is kept by object lock until 2199-01-01")
         inner.remove(key)
 
-    outcome = backup(Odd(inner, remove=remove), data, policy=Policy(last=1, min_verified=1))  # type: ignore[arg-type]
+    outcome = backup(odd(inner, remove=remove), data, policy=Policy(last=1, min_verified=1))
     (place,) = outcome["locations"]
     assert place["pruned"] == [] and "object lock until" in place["locked"][kept]
 

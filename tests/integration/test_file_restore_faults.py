@@ -26,7 +26,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.file_restore_io im
 from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import Options, pack
 from ansible_collections.day2.ops.plugins.module_utils.backup.repository import open_repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import run
-from file_sets import Odd, plan
+from file_sets import odd, plan
 from file_trees import Site, fingerprint, make_tree, mounted
 
 
@@ -235,7 +235,7 @@ def test_a_disk_that_becomes_full_meanwhile(changed: Site) -> None:
             yield from inner.read(key, chunk)
 
         with pytest.raises(RestoreFailed, match=r"No space left on device.*nothing was replaced"):
-            restore(Order("files", root=str(root)), Odd(inner, read=read))  # type: ignore[arg-type]
+            restore(Order("files", root=str(root)), odd(inner, read=read))
         assert os.listdir(root) == ["filler"]
 
 

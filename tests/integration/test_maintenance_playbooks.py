@@ -172,6 +172,8 @@ def test_no_step_is_taken_outside_of_the_mode(site: Maintained, httpserver: HTTP
     assert "the lease ended before the maintenance did" in rows["maintenance-off"]["message"]
     _begin, told_end = told(chat)
     assert "outside was not begun" in told_end
+    assert "users are served, and nobody verified" in told_end and "NOT back" not in told_end
+    assert "day2ctl maintenance disable" not in told_end
 
 
 def test_a_host_that_only_takes_steps(site: Maintained) -> None:

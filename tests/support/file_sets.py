@@ -62,9 +62,12 @@ def swapped(content: bytes, chance: random.Random) -> bytes:
     return content[half:] + content[:half]
 
 
-class Odd:
+def odd(inner: Repository, **calls: Callable[..., Any]) -> Any:
     """A repository that does something else with one call."""
+    return _Odd(inner, **calls)
 
+
+class _Odd:
     def __init__(self, inner: Repository, **calls: Callable[..., Any]) -> None:
         self._inner, self._calls = inner, calls
         self.name = inner.name

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
+
+from lab.waiting import WaitTimeout, wait_for
 
 SERVICE = "options-engine"
 UNIT = f"{SERVICE}.service"
@@ -75,10 +76,10 @@ class Host:
         return self.get()[0] == 200 and self.unit() == "active" and not self.silences() and not files
 
     def until(self, wanted: Callable[[], bool], limit: float = 40.0) -> None:
-        end = time.monotonic() + limit
-        while not wanted():
-            assert time.monotonic() < end, (self.state(), self.unit(), self.get()[0])
-            time.sleep(0.5)
+        try:
+            wait_for(wanted, bool, limit, "the host", pause=0.5)
+        except WaitTimeout as late:
+            raise AssertionError((self.state(), self.unit(), self.get()[0])) from late
 
     def end(self) -> None:
         """Whatever a test left, back to service."""

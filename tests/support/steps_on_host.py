@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
+from lab.waiting import wait_for
 from lab_host import ROOT
 
 Row = dict[str, Any]
@@ -53,7 +53,4 @@ class Steps:
         return str(self.host.run("sh", "-euc", script, text=text))
 
     def until(self, wanted: Callable[[], bool], limit: float = 20.0) -> None:
-        end = time.monotonic() + limit
-        while not wanted():
-            assert time.monotonic() < end, wanted
-            time.sleep(0.2)
+        wait_for(wanted, bool, limit, "what the step was to do", pause=0.2)

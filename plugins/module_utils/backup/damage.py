@@ -29,7 +29,7 @@ def note(repository: Repository, found: Series, held: Held, by: str) -> list[str
     told = []
     for each in found.sets:
         if each.unnoted and each.lost is not None:
-            each.state = replace(each.state, damaged=None).found_damaged(each.lost, time.time(), by)
+            each.state = replace(each.state, damaged=None).found_lost(each.lost, time.time(), by)
             words = f"{each.manifest.id} in {repository.name} is damaged: {each.lost}"
             held()
             try:

@@ -108,7 +108,7 @@ class State:
     proven: dict[str, Any] = field(default_factory=dict)
     # What is wrong with it, once something was found.
     damaged: str | None = None
-    # Verdicts of damage and those that took them back, oldest first: at, found, by, why.
+    # Verdicts of damage and those that took them back, oldest first: at, found (damaged, lost, whole), by, why.
     history: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -123,6 +123,15 @@ class State:
 
     def found_damaged(self, why: str, at: float, by: str) -> State:
         return replace(self, damaged=why, history=self._and("damaged", at, by, why))
+
+    def found_lost(self, why: str, at: float, by: str) -> State:
+        """As the listing shows, so that it is over when another listing shows the files again."""
+        return replace(self, damaged=why, history=self._and("lost", at, by, why))
+
+    def without_loss(self) -> State:
+        """What is known where all files are there: a damage of other kinds stands."""
+        ended = self.damaged is not None and bool(self.history) and self.history[-1].get("found") == "lost"
+        return replace(self, damaged=None) if ended else self
 
     def found_whole(self, at: float, by: str, **verdict: Any) -> State:
         """It was read or restored whole: an earlier verdict of damage is history. `verdict` are fields of this."""

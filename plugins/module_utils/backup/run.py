@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Mapping, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.backup import damage, sets
+from ansible_collections.day2.ops.plugins.module_utils.backup import copying, damage, sets
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import (
     MANIFEST,
     Manifest,
@@ -221,28 +221,28 @@ def _verify(plan: Plan, place: _Place, made: BackupSet, outcome: dict[str, Any])
 
 
 def _copy(stack: ExitStack, plan: Plan, source: _Place, target: _Place, outcome: dict[str, Any]) -> None:
-    """Sets that the second location lacks and that are newer than what it has: a copy that failed is made up for."""
+    """What the second location lacks, and what is damaged there."""
     try:
         _enter(stack, plan, target, outcome)
     except Day2Error as exc:
         raise _copy_failed(source.found.sets[0], source, exc, outcome) from exc
-    there = {each.manifest.id for each in target.found.sets}
-    # A clock may have been set back, and a repository begun anew: newer by either is newer.
-    newest = max((each.manifest.time for each in target.found.sets), default=0.0)
-    last = target.found.next_sequence - 1
-    missing = [
-        each
-        for each in reversed(source.found.sets)
-        if each.manifest.id not in there
-        and (each.manifest.time > newest or each.manifest.sequence > last)
-        and each.state.damaged is None
-    ]
-    for each in missing:
+    for each in copying.missing(source.found, target.found):
         try:
             target.found.sets.insert(0, _copy_set(plan, source, target, each))
         except Day2Error as exc:
             raise _copy_failed(each, source, exc, outcome) from exc
         outcome.setdefault("copied", []).append(each.manifest.id)
+    for original, copy in copying.spoilt(source.found, target.found):
+        told = f"{copy.manifest.id} in {target.repository.name} is damaged ({copy.lost})"
+        try:
+            copying.mend(source.repository, target.repository, original, copy, target.held)
+        except Day2Error as exc:
+            # It stays what it is, and keeps no new set from being one.
+            told += f", and could not be copied again: {exc}"
+        else:
+            told += f": copied again from {source.repository.name}"
+            outcome.setdefault("copied", []).append(copy.manifest.id)
+        outcome.setdefault("warnings", []).append(told)
 
 
 def _copy_failed(each: BackupSet, source: _Place, exc: Day2Error, outcome: dict[str, Any]) -> BackupFailed:
@@ -263,13 +263,11 @@ def _copy_set(plan: Plan, source: _Place, target: _Place, each: BackupSet) -> Ba
     folder = f"{about.series}/{about.id}"
     copied = BackupSet(about, State())
     try:
-        _copy_files(source.repository, target.repository, folder, about)
+        copying.copy_files(source.repository, target.repository, folder, about.files)
         if plan.verify:
-            # It was read whole where it came from: here its bytes are compared.
             for stored in about.files:
                 drain(stored_pieces(target.repository, folder, stored))
-            level = each.state.verified if each.state.verified != "none" else DIGEST
-            copied.state = State(verified=level, verified_at=time.time())
+            copied.state = State(verified=copying.level_of(each), verified_at=time.time())
         target.held()
         sets.save_state(target.repository, copied)
         sets.publish(target.repository, about)
@@ -277,14 +275,6 @@ def _copy_set(plan: Plan, source: _Place, target: _Place, each: BackupSet) -> Ba
         _remove(target, folder)
         raise
     return copied
-
-
-def _copy_files(source: Repository, target: Repository, folder: str, manifest: Manifest) -> None:
-    for each in manifest.files:
-        with target.writer(f"{folder}/{each.path}") as writer:
-            for piece in stored_pieces(source, folder, each):
-                writer.write(piece)
-            writer.commit()
 
 
 def _prune(plan: Plan, place: _Place, outcome: dict[str, Any]) -> dict[str, Any]:

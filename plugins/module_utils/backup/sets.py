@@ -123,15 +123,21 @@ def _load_set(repository: Repository, series: str, name: str, listed: Mapping[st
         raise ManifestError(f"its manifest is that of {manifest.series}/{manifest.id}")
     each = BackupSet(manifest, parse_state(repository.get(f"{series}/{name}/{STATE}")))
     each.lost = lost(manifest, listed)
-    if each.lost is not None and each.state.damaged is None:
-        # The first listing may have begun before the set was published, or gone on while it was removed.
-        prefix = f"{series}/{name}/"
-        again = {key[len(prefix) :]: size for key, size in repository.keys(prefix)}
-        if MANIFEST not in again:
-            raise ManifestError("it was removed while it was looked at")
-        each.lost = lost(manifest, again)
-        each.state, each.unnoted = replace(each.state, damaged=each.lost), each.lost is not None
+    if each.lost is None:
+        each.state = each.state.without_loss()
+    elif each.state.damaged is None:
+        _look_again(repository, each)
     return each
+
+
+def _look_again(repository: Repository, each: BackupSet) -> None:
+    """The first listing may have begun before the set was published, or gone on while it was removed."""
+    prefix = f"{each.manifest.series}/{each.manifest.id}/"
+    again = {key[len(prefix) :]: size for key, size in repository.keys(prefix)}
+    if MANIFEST not in again:
+        raise ManifestError("it was removed while it was looked at")
+    each.lost = lost(each.manifest, again)
+    each.state, each.unnoted = replace(each.state, damaged=each.lost), each.lost is not None
 
 
 def free_id(found: Series, moment: float) -> str:

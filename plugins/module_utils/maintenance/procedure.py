@@ -166,11 +166,13 @@ def no_time(step: Step, seconds_left: float, reserve: float) -> str | None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far a host came. `touched`: a step began there; `healthy`: its checks were well, within the mode."""
+    """How far a host came. `touched`: a step began there; `healthy`: its checks were well, within the mode; `ended`:
+    its lease ended before that, so that the host let users in by itself."""
 
     entered: bool = False
     touched: bool = False
     healthy: bool = False
+    ended: bool = False
     failed: str | None = None
     findings: Sequence[str] = field(default_factory=tuple)
 
@@ -193,21 +195,29 @@ def decide(outcomes: Mapping[str, Outcome], service: str, owner: str) -> Decisio
     found = [f"{host}: {', '.join(each.findings) or 'nobody could look'}" for host, each in ill.items()]
     if not any(each.touched for each in outcomes.values()):
         return Decision(True, "; ".join([*faults, "nothing was changed, but the service is not well", *found]))
+    early = [host for host, each in ill.items() if each.ended]
+    if early:
+        found.append(f"the lease ended before that, and {', '.join(early)} let users in by itself")
+    kept = [host for host in ill if host not in early]
+    if not kept:
+        return Decision(True, "; ".join([*faults, "the service was not verified", *found]), "Look at it now")
     return Decision(
         False,
         "; ".join([*faults, "the service is not well", *found]),
-        f"Mend it, then on {', '.join(ill)}: day2ctl maintenance disable {service} --owner {owner}. For more time:"
+        f"Mend it, then on {', '.join(kept)}: day2ctl maintenance disable {service} --owner {owner}. For more time:"
         f" day2ctl maintenance extend {service} --owner {owner} --duration 1h",
     )
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a host. `rows` are its lines (title, status); `held_by`: who keeps it in the mode, in words."""
+    """What became of a host. `rows` are its lines (title, status); `held_by`: who keeps it in the mode, in words;
+    `ended`: it let users in before the end."""
 
     rows: Sequence[Mapping[str, Any]] = ()
     failed: str | None = None
     stuck: bool = False
+    ended: bool = False
     held_by: str | None = None
 
 
@@ -230,11 +240,14 @@ def summarise(
         f"{host}: {each.failed}" if len(reports) > 1 else each.failed for host, each in reports.items() if each.failed
     ]
     back = decision.back and not stuck and not held
+    unverified = back and bool(failed) and any(each.ended for each in reports.values())
     title = "Maintenance is over"
     if not back:
         title = (
             "Maintenance failed, the service is NOT back" if not decision.back or stuck else "The service is NOT back"
         )
+    elif unverified:
+        title = "Maintenance failed, its lease ended first: users are served, and nobody verified"
     elif failed:
         title = "Maintenance failed, the service is back"
     parts = [f"{service} after {format_duration(seconds)}", decision.why, decision.todo]
@@ -244,5 +257,5 @@ def summarise(
     for host, each in reports.items():
         rows = ", ".join(f"{row.get('title')}: {row.get('status')}" for row in each.rows)
         parts.append(f"{host}: {rows}" if rows and len(reports) > 1 else rows)
-    severity = "info" if back and not failed else "warning" if back else "critical"
+    severity = "critical" if not back or unverified else "warning" if failed else "info"
     return Announcement(f"{title}: {reason}", ". ".join(part for part in parts if part), severity)

@@ -58,12 +58,13 @@ def _note(drilled: Drilled, repository: Repository, each: BackupSet, of_a_copy: 
 
 def _state(drilled: Drilled, repository: Repository, fresh: BackupSet, of_a_copy: bool) -> State:
     moment, by = drilled.began + drilled.rto, f"a drill on {socket.gethostname()}"
-    if drilled.failure is not None:
+    if drilled.failure is not None and drilled.failure != fresh.lost:
         return fresh.state.found_damaged(drilled.failure, moment, by)
     if fresh.lost is not None:
-        # Not what this database needed, or gone meanwhile: the set is not whole all the same.
-        drilled.notes.append(f"{fresh.manifest.id} in {repository.name} is damaged: {fresh.lost}")
-        return fresh.state.found_damaged(fresh.lost, moment, by)
+        if drilled.failure is None:
+            # Not what this database needed, or gone meanwhile: the set is not whole all the same.
+            drilled.notes.append(f"{fresh.manifest.id} in {repository.name} is damaged: {fresh.lost}")
+        return fresh.state.found_lost(fresh.lost, moment, by)
     if of_a_copy and not fresh.state.whole:
         # Nobody has compared its bytes, or they were other ones.
         try:

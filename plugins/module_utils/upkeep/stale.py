@@ -13,14 +13,13 @@ from typing import Any, Collection, Iterable, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.units import RUNNING
 
 # 7f..-7f.. r-xp 00000000 08:01 1234   /usr/lib/x86_64-linux-gnu/libssl.so.3 (deleted)
 _EXECUTABLE = re.compile(r"^\S+ ..x. \S+ \S+ \d+\s+(/.*) \(deleted\)$")
 # Memory and scratch files with code in them were never a package's.
 _NOT_INSTALLED = re.compile(r"/(?:memfd:|dev/|SYSV|(?:var/)?tmp/|run/|proc/|\[aio\])")
 _UNIT = re.compile(r"[^/]+\.service")
-# ActiveState of what a restart finds running.
-_RUNNING = ("active", "activating", "reloading", "refreshing")
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def awake(made: Plan, states: Mapping[str, str], held: Collection[str]) -> Plan:
     for unit in made.restart:
         if unit in held:
             resting[unit] = "held by maintenance mode, which starts it at its end"
-        elif states[unit] not in _RUNNING:
+        elif states[unit] not in RUNNING:
             resting[unit] = f"it is {states[unit]}, and stays so"
     restart = {unit: why for unit, why in made.restart.items() if unit not in resting}
     return Plan(restart, made.left, made.others, resting)

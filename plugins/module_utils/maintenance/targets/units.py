@@ -24,7 +24,8 @@ _NAME = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
 _DROP_IN = "/etc/systemd/system/{unit}.d/50-day2-maintenance-{service}.conf"
 BOOT_UNIT = "day2-maintenance-boot.service"
 _PATIENCE = 90.0
-_RUNNING = ("active", "activating", "reloading", "refreshing")
+# ActiveState of what a stop or restart finds running.
+RUNNING = ("active", "activating", "reloading", "refreshing")
 # `static` ones are not among them, although `systemctl is-enabled` succeeds for those.
 _AT_BOOT = ("enabled", "enabled-runtime", "generated")
 _RESUME = "Resume="
@@ -46,7 +47,7 @@ class Units:
             shown = _show(each["name"])
             if shown["LoadState"] != "loaded":
                 raise TargetError(f"units: {each['name']} is {shown['LoadState']} on this host")
-            each["ran"] = shown["ActiveState"] in _RUNNING
+            each["ran"] = shown["ActiveState"] in RUNNING
         return {"flag": self._flag, "units": entries, "timeout": float(config.get("timeout") or _PATIENCE)}
 
     def _entry(self, raw: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +111,7 @@ class Units:
             # What somebody has removed meanwhile cannot come back.
             return
         # A paused one may have been restarted, or the host: then it was kept from starting.
-        if not unit["resume"] or shown["ActiveState"] not in _RUNNING:
+        if not unit["resume"] or shown["ActiveState"] not in RUNNING:
             execute(["systemctl", "start", unit["name"]], "units", unit["name"], limit)
         if unit["resume"]:
             # Also of one that has started afresh: a pause may outlive it.
@@ -139,7 +140,7 @@ def held_units(service: str) -> dict[str, list[str] | None]:
 
 
 def is_running(unit: str) -> bool:
-    return _show(unit)["ActiveState"] in _RUNNING
+    return _show(unit)["ActiveState"] in RUNNING
 
 
 def is_enabled(unit: str) -> bool:

@@ -134,6 +134,16 @@ def test_what_changed_nothing_goes_back_in_any_case() -> None:
     assert "nothing was changed, but the service is not well" in decision.why
 
 
+def test_who_let_users_in_by_itself_is_not_told_to_be_let_in() -> None:
+    early = replace(ILL, ended=True, failed="no lease any more", findings=[])
+    alone = decide({"a": early, "b": WELL}, "shop", "maintenance")
+    assert alone.back and "a let users in by itself" in alone.why and "disable" not in alone.todo
+    with_another = decide({"a": early, "b": ILL}, "shop", "maintenance")
+    assert not with_another.back and "then on b: day2ctl maintenance disable" in with_another.todo
+    in_time = decide({"a": replace(WELL, ended=True)}, "shop", "maintenance")
+    assert in_time.back and in_time.why == "everything was verified"
+
+
 def test_a_host_that_did_not_enter_keeps_nobody_in_the_mode() -> None:
     refused_one = Outcome(failed="nginx is broken")
     assert decide({"a": refused_one, "b": replace(WELL, touched=False)}, "shop", "maintenance").back
@@ -154,6 +164,13 @@ def test_hosts_are_named_where_there_are_several() -> None:
     said = summarise("weekly", "shop", 60.0, BACK, reports)
     assert (said.title, said.severity) == ("Maintenance failed, the service is back: weekly", "warning")
     assert "b: no network" in said.text and "a: Updates: ok. b: Updates: ok" in said.text
+
+
+def test_users_who_were_let_in_unverified_are_told_of() -> None:
+    said = summarise("weekly", "shop", 60.0, BACK, {"a": Report(ROWS, failed="no lease any more", ended=True)})
+    assert "users are served, and nobody verified" in said.title and said.severity == "critical"
+    in_time = summarise("weekly", "shop", 60.0, BACK, {"a": Report(ROWS, ended=True)})
+    assert (in_time.title, in_time.severity) == ("Maintenance is over: weekly", "info")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Sets from one repository into another, where they are the same sets in a second location."""
+
+from __future__ import annotations
+
+import time
+from typing import Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils.backup import sets
+from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import StoredFile
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Held, Missing, Repository, Unreadable
+from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet, Series
+from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Damaged, drain, stored_pieces
+from ansible_collections.day2.ops.plugins.module_utils.backup.verify import DIGEST
+
+
+def missing(source: Series, target: Series) -> list[BackupSet]:
+    """What the second location lacks of what is newer than what it has, oldest first: a copy that failed is made up
+    for, and what its own retention let go stays away."""
+    there = {each.manifest.id for each in target.sets}
+    # A clock may have been set back, and a repository begun anew: newer by either is newer.
+    newest = max((each.manifest.time for each in target.sets), default=0.0)
+    last = target.next_sequence - 1
+    return [
+        each
+        for each in reversed(source.sets)
+        if each.manifest.id not in there
+        and (each.manifest.time > newest or each.manifest.sequence > last)
+        and each.state.damaged is None
+    ]
+
+
+def spoilt(source: Series, target: Series) -> list[tuple[BackupSet, BackupSet]]:
+    """Sets that lack files in the second location and not in the first: each with its copy."""
+    whole = {each.manifest.id: each for each in source.sets if each.state.damaged is None}
+    return [
+        (whole[copy.manifest.id], copy)
+        for copy in target.sets
+        if copy.lost is not None
+        and copy.manifest.id in whole
+        and copy.manifest.files == whole[copy.manifest.id].manifest.files
+    ]
+
+
+def copy_files(source: Repository, target: Repository, folder: str, files: Sequence[StoredFile]) -> None:
+    """Damaged, with nothing in the place of that file, where the source gives back other bytes than were written."""
+    for each in files:
+        with target.writer(f"{folder}/{each.path}") as writer:
+            for piece in stored_pieces(source, folder, each):
+                writer.write(piece)
+            writer.commit()
+
+
+def level_of(original: BackupSet) -> str:
+    """It was read whole where it came from: in the copy its bytes are compared."""
+    return original.state.verified if original.state.verified != "none" else DIGEST
+
+
+def mend(source: Repository, target: Repository, original: BackupSet, copy: BackupSet, held: Held) -> None:
+    """The files of a copy that are not what was written, again; every file of it is read back afterwards."""
+    about = original.manifest
+    folder = f"{about.series}/{about.id}"
+    copy_files(source, target, folder, [each for each in about.files if not _is_whole(target, folder, each)])
+    for each in about.files:
+        drain(stored_pieces(target, folder, each))
+    held()
+    now = time.time()
+    whole = copy.state.found_whole(now, f"a copy from {source.name}", verified=level_of(original), verified_at=now)
+    copy.state, copy.lost, copy.unnoted = whole, None, False
+    sets.save_state(target, copy)
+
+
+def _is_whole(repository: Repository, folder: str, stored: StoredFile) -> bool:
+    try:
+        drain(stored_pieces(repository, folder, stored))
+    except (Damaged, Missing, Unreadable):
+        return False
+    return True
