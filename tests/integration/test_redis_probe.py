@@ -23,6 +23,8 @@ def cli(lab_host: Any, *words: str) -> str:
 def seen(lab_host: Any) -> Iterator[dict[str, dict[str, Any]]]:
     for number in range(7):
         cli(lab_host, "RPUSH", "test:queue", str(number))
+    # More than one lookup in five misses: others may have restarted it since, which forgets what was asked before.
+    lab_host.run("redis-cli", text="GET test:queue-no\nLLEN test:queue\n" + "LLEN test:queue\n" * 2000)
     cli(lab_host, "XADD", "test:stream", "*", "a", "1")
     results: dict[str, dict[str, Any]] = lab_host.checks(
         {"id": "latency", "probe": "redis"},

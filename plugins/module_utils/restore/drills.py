@@ -142,9 +142,12 @@ def step(drilled: Drilled, targets: Targets, title: str) -> dict[str, Any]:
     if drilled.failure is not None:
         status, message = Status.CRITICAL, f"{drilled.manifest.id} is no proof: {drilled.failure}"
     else:
-        status = Status.CRITICAL if over else Status.OK
+        # A target that nobody can compare is not met.
+        unknown = targets.rpo is not None and drilled.rpo is None
+        status = Status.CRITICAL if over else Status.WARNING if unknown else Status.OK
         message = f"{drilled.manifest.id} restored and compared; {_against('RTO', drilled.rto, targets.rto)}"
         message += f", {_against('RPO', drilled.rpo, targets.rpo)}" if drilled.rpo is not None else ""
+        message += ", RPO not known (newest_row asks for it)" if unknown else ""
     evidence = [*over, *([f"compared: {drilled.words}"] if drilled.words else []), *drilled.notes]
     value = round(drilled.rto, 3) if drilled.failure is None else None
     critical = f"> {targets.rto:g} s" if targets.rto is not None else None

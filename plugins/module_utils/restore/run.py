@@ -129,11 +129,19 @@ def _plan(seen: Seen, wanted: Wanted, order: Order) -> dict[str, Any]:
     name = beside(order.target)
     missing = preflight.missing_roles(seen, wanted)
     steps = [f"make roles {', '.join(missing)}"] if missing else []
-    steps += [f"restore {order.database} of {wanted.manifest.id} into {name}", "compare it with the manifest"]
+    age = format_duration(max(time.time() - wanted.manifest.time, 0.0))
+    steps += [
+        f"restore {order.database} of {wanted.manifest.id}, which is {age} old, into {name}",
+        "compare it with the manifest",
+    ]
     if order.expectations:
         steps.append(f"ask {len(order.expectations)} of the site's queries")
     if order.replaces:
-        steps += [f"end the sessions of {order.target}", f"exchange the names; the old one is kept {_keep(order)}"]
+        since = f"what was written in these {age} is there alone"
+        steps += [
+            f"end the sessions of {order.target}",
+            f"exchange the names; the old one is kept {_keep(order)}, and {since}",
+        ]
     else:
         steps.append(f"name it {order.target}")
     return {"steps": steps, "needs": preflight.needs(seen, wanted)}

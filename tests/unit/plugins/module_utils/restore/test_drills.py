@@ -24,9 +24,11 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.sets import Backup
 from ansible_collections.day2.ops.plugins.module_utils.restore.drills import (
     Blame,
     Drilled,
+    Targets,
     expected,
     needs,
     put_off,
+    step,
 )
 from ansible_collections.day2.ops.plugins.module_utils.restore.verdict import remember
 
@@ -61,6 +63,21 @@ def test_a_drill_that_is_put_off_is_a_warning() -> None:
     line = put_off(one(), estimate, 1800.0, "Restore drill of shop", NIGHT)
     assert line["status"] == "warning" and line["value"] is None
     assert "3 h" in line["message"] and "30 min" in line["message"]
+
+
+@pytest.mark.parametrize(
+    ("rpo", "targets", "status", "words"),
+    [
+        (300.0, Targets(60.0, 600.0), "ok", "RPO 5 min"),
+        (700.0, Targets(60.0, 600.0), "critical", "RPO 11 min 40 s"),
+        (None, Targets(60.0, 600.0), "warning", "RPO not known"),
+        (None, Targets(60.0, None), "ok", "RTO 30 s"),
+        (300.0, Targets(20.0, 600.0), "critical", "RTO 30 s"),
+    ],
+)
+def test_targets(rpo: float | None, targets: Targets, status: str, words: str) -> None:
+    line = step(Drilled(one().manifest, NIGHT, rto=30.0, rpo=rpo), targets, "Restore drill of shop")
+    assert line["status"] == status and words in line["message"]
 
 
 def test_everything_that_lies_on_the_disk_counts() -> None:
