@@ -67,7 +67,7 @@ unit: setup ## Unit tests
 .PHONY: integration
 integration: setup ## Tests against real servers on lab hosts
 	@$(bootstrap) tools lab
-	pytest tests/integration -n 2 --dist loadfile
+	pytest tests/integration -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: molecule
 molecule: setup ## Molecule scenarios (SCENARIO=name: one)
