@@ -21,13 +21,12 @@ for _place in (_ROOT / ".collections", _ROOT / "tests" / "support"):
 from lab.environment import Lab  # noqa: E402
 from lab_host import LabHost  # noqa: E402
 
-
 # What takes longest begins first, so that no worker is left with much of it at the end.
 _LONG = (
     "test_maintenance_faults", "test_maintenance_playbooks", "test_pg_restore_faults", "test_pgbackrest",
-    "test_pg_restore", "test_maintenance_alerts", "test_pgbackrest_killed", "test_maintenance", "test_maintenance_steps",
-    "test_maintenance_steps_held", "test_pgbackrest_faults", "test_pg_restore_refused", "test_pg_backup",
-    "test_restore_drill", "test_schedule",
+    "test_pg_restore", "test_maintenance_alerts", "test_pgbackrest_killed", "test_maintenance",
+    "test_maintenance_steps", "test_maintenance_steps_held", "test_pgbackrest_faults",
+    "test_pg_restore_refused", "test_pg_backup", "test_restore_drill", "test_schedule",
 )  # fmt: skip
 
 

@@ -189,14 +189,7 @@ def test_no_command_line_shows_the_password(databases: Steps, entry_point: str) 
     # Reading goes on, VACUUM in either form does not.
     lock = "BEGIN; LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE; SELECT pg_sleep(300)"
     locker = psql(databases, "day2_ours", lock)
-    command = [
-        str(databases.host.lab.podman.wrapper),
-        "exec",
-        "-i",
-        databases.host.lab.container(databases.host.name),
-        "python3",
-        "/root/day2-watch.py",
-    ]
+    command = [*databases.host.inside, "python3", "/root/day2-watch.py"]
     watcher = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert watcher.stdin is not None and watcher.stdout is not None
     try:

@@ -54,10 +54,9 @@ def kill_maintenance(host: LabHost, *arguments: str) -> dict[str, Any]:
 
 
 def _killed(host: LabHost, user: str, script: str, *arguments: str) -> dict[str, Any]:
-    enter = [str(host.lab.podman.wrapper), "exec", "-i", host.lab.container(host.name)]
     host.run("mkdir", "-p", _PLACE)
     try:
-        unpack = [*enter, "tar", "-x", "--no-same-owner", "-C", _PLACE]
+        unpack = [*host.inside, "tar", "-x", "--no-same-owner", "-C", _PLACE]
         subprocess.run(unpack, input=packed_modules(), capture_output=True, check=True)
         host.run("chmod", "-R", "a+rX", _PLACE)
         python = ["env", f"PYTHONPATH={_PLACE}", "PYTHONDONTWRITEBYTECODE=1", "python3"]

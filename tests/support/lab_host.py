@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from lab.environment import Lab
+from preloaded import Preloaded
 
 ROOT = Path(__file__).resolve().parents[2]
 Checks = list[dict[str, Any]]
@@ -27,17 +29,21 @@ class LabHost:
         self.lab, self.workdir = lab, workdir
         self._calls = 0
 
+    @cached_property
+    def inside(self) -> list[str]:
+        """What comes before a command that is to run in the host: as `podman exec`, four times as fast."""
+        name = self.lab.podman.run("inspect", "--format", "{{.Id}}", self.lab.container(self.name)).strip()
+        return ["runc", "exec", name]
+
     def run(self, *argv: str, check: bool = True, text: str | None = None) -> str:
         """What a program says in the host, past Ansible."""
-        command = [str(self.lab.podman.wrapper), "exec", "-i", self.lab.container(self.name), *argv]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        done = subprocess.run([*self.inside, *argv], input=text, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, done.stderr
         return done.stdout.strip()
 
     def start(self, *argv: str) -> subprocess.Popen[str]:
         """A program in the host that goes on meanwhile; the caller ends it."""
-        command = [str(self.lab.podman.wrapper), "exec", "-i", self.lab.container(self.name), *argv]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen([*self.inside, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 
     def ssh(self) -> list[str]:
         """A connection of its own, for a tunnel: the host's name and options come after it."""
@@ -92,12 +98,23 @@ class LabHost:
         return {result["id"]: result for result in outcome["results"]}
 
 
-def ansible(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    settings = {
-        **os.environ,
+@cache
+def _preloaded() -> Preloaded:
+    return Preloaded(_environment(), ROOT)
+
+
+def _environment() -> dict[str, str]:
+    # pytest says in its own which test is running: that is nothing to Ansible.
+    own = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    return {
+        **own,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_FORCE_COLOR": "0",
         "ANSIBLE_ACTION_PLUGINS": str(ROOT / "tests" / "support" / "action_plugins"),
-        **environment,
     }
-    return subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
+
+
+def ansible(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = {**_environment(), **environment}
+    done = _preloaded().run(command, settings)
+    return done or subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)

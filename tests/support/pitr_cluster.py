@@ -68,8 +68,7 @@ class Pitr:
         self.remove()
         self.host.run("sh", "-euc", SETUP)
         self.host.run("mkdir", "-p", MODULES)
-        enter = [str(self.host.lab.podman.wrapper), "exec", "-i", self.host.lab.container(self.host.name)]
-        unpack = [*enter, "tar", "-x", "--no-same-owner", "-C", MODULES]
+        unpack = [*self.host.inside, "tar", "-x", "--no-same-owner", "-C", MODULES]
         subprocess.run(unpack, input=packed_modules(), capture_output=True, check=True)
         self.host.run("chmod", "-R", "a+rX", MODULES)
 
