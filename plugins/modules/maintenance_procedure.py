@@ -79,7 +79,8 @@ options:
   reports:
     description: >-
       What became of each host - mappings of C(rows) (lines of the report), C(failed) (why), C(stuck) (nobody knows
-      whether it left the mode), C(ended) (its lease ended first) and C(held_by) (who else keeps it there).
+      whether it left the mode), C(ended) (its lease ended before anybody found it well) and
+      C(held_by) (who else keeps it there).
     type: dict
   service:
     description: The name of what is in maintenance.

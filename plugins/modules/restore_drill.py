@@ -71,7 +71,7 @@ options:
   newest_row:
     description:
       - One SELECT of the time of the newest committed row. RPO is counted from it. Without it from the time of the
-        set's snapshot.
+        set's snapshot. Of O(method=physical) nobody knows it then, which is a warning where O(rpo) is set.
     type: str
   rto:
     description: How long a recovery may take. Longer is a failure.

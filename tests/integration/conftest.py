@@ -21,7 +21,12 @@ for _place in (_ROOT / ".collections", _ROOT / "tests" / "support"):
 from lab.environment import Lab  # noqa: E402
 from lab_host import LabHost  # noqa: E402
 
-# What takes longest begins first, so that no worker is left with much of it at the end.
+# These look at the host as it was made, before others reboot it, pause its units or drop its statistics.
+_FIRST = (
+    "test_probes", "test_system_probes", "test_redis_probe", "test_log_probe", "test_security_probes", "test_baseline",
+    "test_host_faults", "test_playbooks", "test_postgres_views", "test_history", "test_notify", "test_backup_playbook",
+)  # fmt: skip
+# After them what takes longest, so that no worker is left with much of it at the end.
 _LONG = (
     "test_maintenance_faults", "test_maintenance_playbooks", "test_pg_restore_faults", "test_pgbackrest",
     "test_pg_restore", "test_maintenance_alerts", "test_pgbackrest_killed", "test_maintenance",
@@ -31,7 +36,8 @@ _LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
+    order = {name: place for place, name in enumerate([*_FIRST, *_LONG])}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(scope="session")

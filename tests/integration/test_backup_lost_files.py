@@ -23,7 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.repository import 
     open_repository,
 )
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Policy
-from ansible_collections.day2.ops.plugins.module_utils.backup.run import run
+from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed, run
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist
 from ansible_collections.day2.ops.plugins.modules.pg_backup_info import SPEC, logical_sets
@@ -141,14 +141,39 @@ def test_a_copy_without_its_file_is_copied_again(repository: Repository, data: P
     assert [each.state.good for each in sets.load(second, "files").sets] == [True, True]
     again = backup(repository, data, second, max_age=3600.0)
     assert not again["changed"] and "warnings" not in again
-    # Where the first location gives back other bytes, the copy stays what it is, and new sets are made.
+
+
+def test_a_set_that_cannot_be_copied_for_its_own_bytes_is_damaged(data: Path, tmp_path: Path) -> None:
+    """Otherwise it would take the place of a whole one while the run that knows goes on to prune."""
+    first, second = (open_repository(str(tmp_path / name)) for name in ("first", "second"))
+    newest, before = made(first, data, 2, copy=second)
     removed(second, before)
-    spoiled = odd(
-        repository, read=lambda key, chunk=1 << 20: iter([b"x" * 5000]) if before in key else repository.read(key)
-    )
-    outcome = backup(spoiled, data, second, verify=False)
-    assert outcome["made"] and "could not be copied again" in outcome["warnings"][-1]
-    assert not sets.load(second, "files").sets[2].state.good
+    path = tmp_path / "first" / "files" / before / ARCHIVE
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    options = Options([str(data)])
+    about = {"max_age": 3600.0, "policy": Policy(last=1, min_verified=1)}
+    planned = run(plan(**about), first, second, lambda place, folder: pack(options, place, folder), True)
+    assert planned["changed"] and planned["copied"] == [before]
+    with pytest.raises(BackupFailed, match=rf"{before} .*its copy failed, and nothing was pruned: in {first.name}, "):
+        backup(first, data, second, **about)
+    assert {each.manifest.id: each.state.good for each in sets.load(first, "files").sets} == {
+        newest: True,
+        before: False,
+    }
+    assert len(sets.load(second, "files").sets) == 2
+    # From then on it is nobody's source.
+    assert not backup(first, data, second, max_age=3600.0)["made"]
+
+
+def test_a_damage_that_somebody_read_is_not_taken_back_by_a_listing(repository: Repository, data: Path) -> None:
+    (name,) = made(repository, data, 1)
+    found = only(repository)
+    found.state = found.state.found_damaged("rows differ", found.manifest.time, "a drill")
+    assert found.state.found_lost("x is missing", found.manifest.time, "a drill") is found.state
+    sets.save_state(repository, found)
+    removed(repository, name)
+    backup(repository, data)
+    assert sets.load(repository, "files").sets[1].state.damaged == "rows differ"
 
 
 def test_retention_gives_no_whole_set_for_one_without_its_file(repository: Repository, data: Path) -> None:

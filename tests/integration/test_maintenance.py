@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from maintained_host import ALERTMANAGER, NGINX, OFFICE, ROOT, SERVICE, SITE, UNIT, Host, prepare, role_on
 
+# The end of each line is how it is found again.
+OWN = r"\n    rewrite html$ \/metrics last; # day2-test;\n    location = \/busy { return 503; } # day2-test;"
+
 
 @pytest.fixture(scope="module")
 def prepared(lab_host: Any) -> Iterator[Host]:
@@ -151,15 +154,17 @@ def test_an_edited_snippet_is_not_overwritten(host: Host) -> None:
 
 
 def test_two_services_of_one_server_have_two_pages(host: Host) -> None:
-    """Names that differ by a dash alone, and a server that asks for a password and limits its requests."""
+    """Names that differ by a dash alone, and a server that asks for a password, rewrites, and has a 503 of its own."""
     other = SERVICE.replace("-", "_")
     done = role_on(host.host, "day2.ops.maintenance", {**NGINX, "maintenance_service": other})
     assert done.returncode == 0, done.stdout + done.stderr
     edit = ("sed", "-i", "--follow-symlinks")
-    host.host.run(*edit, r"s/^\s*listen 443.*/&\n    auth_basic day2-test;\n    deny 127.0.0.1;/", SITE)
+    host.host.run(*edit, rf"s/^\s*listen 443.*/&\n    auth_basic day2-test;\n    deny 127.0.0.1;{OWN}/", SITE)
     try:
         host.host.run("nginx", "-s", "reload")
         host.until(lambda: host.get()[0] in (401, 403))
+        busy = host.get("/busy")
+        assert busy[0] == 503 and "We are working on it" not in busy[2]
         for enabled in ([SERVICE], [SERVICE, other], [other]):
             for service in (SERVICE, other):
                 state = "enabled" if service in enabled else "disabled"
@@ -168,11 +173,32 @@ def test_two_services_of_one_server_have_two_pages(host: Host) -> None:
             assert (status, headers["retry-after"]) == (503, "120"), enabled
             assert any(f"<strong>{service}</strong>" in body for service in enabled), body
             assert host.get(f"/day2-maintenance-{SERVICE}.html")[0] == 404
+            assert host.get("/health")[0] in (401, 403)
         host.mode(service=other, state="disabled", targets=["web"])
     finally:
-        host.host.run(*edit, "/auth_basic day2-test;/d; /deny 127.0.0.1;/d", SITE)
+        host.host.run(*edit, "/day2-test;/d; /deny 127.0.0.1;/d", SITE)
         host.host.run("nginx", "-s", "reload")
     host.until(host.in_service)
+
+
+def test_a_site_of_an_earlier_version_gets_what_it_lacks_or_stays_as_it_was(host: Host) -> None:
+    edit, shared = ("sed", "-i", "--follow-symlinks"), "include /etc/nginx/snippets/day2-maintenance.conf;"
+    host.host.run(*edit, r"\,include /etc/nginx/snippets/day2-maintenance.conf;,d", SITE)
+    done = host.mode(targets=["web"])
+    assert done["failed"] and "includes /etc/nginx/snippets/day2-maintenance.conf: role" in done["msg"], done
+    clash = "server { listen 81; open_file_cache max=10; } # day2-test;"
+    host.host.run("sh", "-c", f"echo '{clash}' >> {SITE}")
+    before = host.host.run("cat", SITE)
+    refused = role_on(host.host, "day2.ops.maintenance", NGINX)
+    assert refused.returncode == 2 and '"open_file_cache" directive is duplicate' in refused.stdout
+    assert host.host.run("cat", SITE) == before
+    host.host.run(*edit, "/day2-test;/d", SITE)
+    for changes in (True, False):
+        done = role_on(host.host, "day2.ops.maintenance", NGINX)
+        assert done.returncode == 0 and ("changed=0" not in done.stdout) is changes, done.stdout
+    text = host.host.run("cat", SITE)
+    assert text.count(shared) == text.count(f"day2-maintenance-{SERVICE}.conf;") == text.count("server {")
+    assert host.mode(targets=["web"])["changed"] and host.get()[0] == 503
 
 
 def test_a_damaged_state_gives_way_to_the_other(host: Host) -> None:

@@ -136,7 +136,8 @@ def small_disk(host: Host, folder: str) -> Iterator[str]:
     try:
         yield f"{folder}/filler"
     finally:
-        subprocess.run([*inside, "umount", folder], check=True)
+        # The host's timer may be looking into it.
+        wait_for(lambda: subprocess.call([*inside, "umount", folder]), lambda code: code == 0, 20, "umount")
 
 
 def fill(host: Host, filler: str) -> None:

@@ -29,8 +29,8 @@ def steps(prepared: Steps) -> Iterator[Steps]:
     # Nothing is left that would go on after a kill.
     prepared.sh("sed -i /^ExecStopPost/d /etc/systemd/system/day2-ill.service || echo; systemctl daemon-reload;"
                 " for name in day2-held day2-ill; do systemctl kill -s KILL $name || echo;"
-                " systemctl stop $name || echo; rm -f /etc/systemd/system/$name.service; done;"
-                " systemctl daemon-reload; systemctl reset-failed")  # fmt: skip
+                " systemctl stop $name || echo; systemctl reset-failed $name || echo;"
+                " rm -f /etc/systemd/system/$name.service; done; systemctl daemon-reload")  # fmt: skip
 
 
 def unit(steps: Steps, name: str, service: str = "ExecStart=/bin/sleep 100000") -> None:

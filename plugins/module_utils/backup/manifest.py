@@ -124,14 +124,20 @@ class State:
     def found_damaged(self, why: str, at: float, by: str) -> State:
         return replace(self, damaged=why, history=self._and("damaged", at, by, why))
 
+    @property
+    def lost(self) -> bool:
+        """The damage is what a listing showed, so that it is over when another one shows the files again."""
+        return self.damaged is not None and bool(self.history) and self.history[-1].get("found") == "lost"
+
     def found_lost(self, why: str, at: float, by: str) -> State:
-        """As the listing shows, so that it is over when another listing shows the files again."""
+        """By a listing. A damage that somebody read stands: no listing takes it back."""
+        if self.damaged is not None and not self.lost:
+            return self
         return replace(self, damaged=why, history=self._and("lost", at, by, why))
 
     def without_loss(self) -> State:
         """What is known where all files are there: a damage of other kinds stands."""
-        ended = self.damaged is not None and bool(self.history) and self.history[-1].get("found") == "lost"
-        return replace(self, damaged=None) if ended else self
+        return replace(self, damaged=None) if self.lost else self
 
     def found_whole(self, at: float, by: str, **verdict: Any) -> State:
         """It was read or restored whole: an earlier verdict of damage is history. `verdict` are fields of this."""

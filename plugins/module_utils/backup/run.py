@@ -230,19 +230,35 @@ def _copy(stack: ExitStack, plan: Plan, source: _Place, target: _Place, outcome:
         try:
             target.found.sets.insert(0, _copy_set(plan, source, target, each))
         except Day2Error as exc:
+            _blame(source, each, exc)
             raise _copy_failed(each, source, exc, outcome) from exc
         outcome.setdefault("copied", []).append(each.manifest.id)
+    failures = []
     for original, copy in copying.spoilt(source.found, target.found):
         told = f"{copy.manifest.id} in {target.repository.name} is damaged ({copy.lost})"
         try:
             copying.mend(source.repository, target.repository, original, copy, target.held)
         except Day2Error as exc:
-            # It stays what it is, and keeps no new set from being one.
-            told += f", and could not be copied again: {exc}"
+            _blame(source, original, exc)
+            failures.append(_copy_failed(original, source, exc, outcome))
         else:
-            told += f": copied again from {source.repository.name}"
             outcome.setdefault("copied", []).append(copy.manifest.id)
-        outcome.setdefault("warnings", []).append(told)
+            outcome.setdefault("warnings", []).append(f"{told}: copied again from {source.repository.name}")
+    if failures:
+        raise failures[0]
+
+
+def _blame(source: _Place, each: BackupSet, exc: Day2Error) -> None:
+    """A set that could not be copied for its own bytes takes nobody's place from now on."""
+    if isinstance(exc, copying.SourceDamaged):
+        each.state = each.state.found_damaged(str(exc), time.time(), "a run that copied it")
+        source.held()
+        sets.save_state(source.repository, each)
+
+
+def _to_copy(source: _Place, target: _Place) -> list[BackupSet]:
+    again = [original for original, _copy in copying.spoilt(source.found, target.found)]
+    return [*copying.missing(source.found, target.found), *again]
 
 
 def _copy_failed(each: BackupSet, source: _Place, exc: Day2Error, outcome: dict[str, Any]) -> BackupFailed:
@@ -303,6 +319,7 @@ def _planned(plan: Plan, places: Sequence[_Place]) -> dict[str, Any]:
     for place in places:
         place.found = sets.load(place.repository, plan.series)
     due = _due(places[0].found, plan, now)
+    copied = [each.manifest.id for place in places[1:] for each in _to_copy(places[0], place)]
     told = []
     for place in places:
         facts = [each.facts() for each in place.found.sets]
@@ -310,9 +327,10 @@ def _planned(plan: Plan, places: Sequence[_Place]) -> dict[str, Any]:
             facts.append(SetFacts(PLANNED, now, place.found.next_sequence, plan.verify))
         told.append(_told(place, decide(facts, place.policy, now)))
     unfinished = sorted(name for place in places for name in place.found.unpublished)
-    outcome = {
-        "changed": due or bool(unfinished) or any(each["pruned"] for each in told),
+    outcome: dict[str, Any] = {
+        "changed": due or bool(unfinished or copied) or any(each["pruned"] for each in told),
         "made": due,
+        **({"copied": copied} if copied else {}),
         "cleared": unfinished,
         "locations": told,
         "set": None,

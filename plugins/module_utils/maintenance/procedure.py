@@ -212,7 +212,7 @@ def decide(outcomes: Mapping[str, Outcome], service: str, owner: str) -> Decisio
 @dataclass(frozen=True)
 class Report:
     """What became of a host. `rows` are its lines (title, status); `held_by`: who keeps it in the mode, in words;
-    `ended`: it let users in before the end."""
+    `ended`: it let users in by itself, and nobody had found it well before."""
 
     rows: Sequence[Mapping[str, Any]] = ()
     failed: str | None = None
@@ -240,7 +240,7 @@ def summarise(
         f"{host}: {each.failed}" if len(reports) > 1 else each.failed for host, each in reports.items() if each.failed
     ]
     back = decision.back and not stuck and not held
-    unverified = back and bool(failed) and any(each.ended for each in reports.values())
+    unverified = back and any(each.ended for each in reports.values())
     title = "Maintenance is over"
     if not back:
         title = (

@@ -107,7 +107,7 @@ def run(
 
 def _without_files(each: BackupSet, repository: Repository, copy: Repository | None) -> Drilled:
     """A set that needs no restore to fail: the listing says so. One that is known to be damaged is not told again."""
-    drilled = Drilled(each.manifest, time.time(), failure=each.lost, blame=Blame.BYTES)
+    drilled = Drilled(each.manifest, time.time(), failure=each.lost, blame=Blame.BYTES, listed=True)
     remember(drilled, each, repository, copy)
     return drilled
 
@@ -143,7 +143,7 @@ def _databases(manifest: Manifest) -> list[str]:
 def _one(drill: Drill, repository: Repository, each: BackupSet, found: Sequence[BackupSet]) -> Drilled:
     drilled = Drilled(each.manifest, time.time())
     if each.lost is not None:
-        drilled.failure, drilled.blame = each.lost, Blame.BYTES
+        drilled.failure, drilled.blame, drilled.listed = each.lost, Blame.BYTES, True
         return drilled
     begun = time.monotonic()
     archives = Archives(repository, each.manifest, drill.database, drill.identity)

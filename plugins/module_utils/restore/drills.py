@@ -86,6 +86,8 @@ class Drilled:
     words: str = ""
     failure: str | None = None
     blame: Blame = Blame.NOBODY
+    # The listing alone showed it: nothing was restored.
+    listed: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property

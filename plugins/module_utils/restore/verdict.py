@@ -58,7 +58,10 @@ def _note(drilled: Drilled, repository: Repository, each: BackupSet, of_a_copy: 
 
 def _state(drilled: Drilled, repository: Repository, fresh: BackupSet, of_a_copy: bool) -> State:
     moment, by = drilled.began + drilled.rto, f"a drill on {socket.gethostname()}"
-    if drilled.failure is not None and drilled.failure != fresh.lost:
+    if drilled.listed and fresh.lost is None:
+        # It has its files again.
+        return fresh.state
+    if drilled.failure is not None and not drilled.listed:
         return fresh.state.found_damaged(drilled.failure, moment, by)
     if fresh.lost is not None:
         if drilled.failure is None:

@@ -11,6 +11,8 @@ from typing import Any, Mapping, Protocol
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 
 Record = dict[str, Any]
+# ActiveState of units that a stop or restart finds running.
+RUNNING = ("active", "activating", "reloading", "refreshing")
 
 
 class TargetError(Day2Error):

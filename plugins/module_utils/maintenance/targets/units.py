@@ -17,15 +17,13 @@ from contextlib import suppress
 from typing import Any, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.ask import execute
-from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.base import Record, TargetError
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.base import RUNNING, Record, TargetError
 from ansible_collections.day2.ops.plugins.module_utils.process.files import sweep, write_atomic
 
 _NAME = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
 _DROP_IN = "/etc/systemd/system/{unit}.d/50-day2-maintenance-{service}.conf"
 BOOT_UNIT = "day2-maintenance-boot.service"
 _PATIENCE = 90.0
-# ActiveState of what a stop or restart finds running.
-RUNNING = ("active", "activating", "reloading", "refreshing")
 # `static` ones are not among them, although `systemctl is-enabled` succeeds for those.
 _AT_BOOT = ("enabled", "enabled-runtime", "generated")
 _RESUME = "Resume="

@@ -19,6 +19,8 @@ from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.ask i
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.base import Record, TargetError
 
 SNIPPET = "/etc/nginx/snippets/day2-maintenance-{service}.conf"
+# What all services of a server share; without it nginx may remember the flag's file.
+SHARED = "/etc/nginx/snippets/day2-maintenance.conf"
 # Seconds that nginx may take to read its configuration; it asks for the addresses of its upstreams.
 _PATIENCE = 30.0
 # Seconds that an application may take from the start of its units to its first answer.
@@ -54,8 +56,9 @@ class Web:
         except OSError as exc:
             raise TargetError(f"web: {snippet}: {exc.strerror}") from exc
         whole = execute(["nginx", "-T", "-q"], "web", "nginx's configuration is broken already", _PATIENCE)
-        if f"# configuration file {snippet}:" not in whole.decode("utf-8", "replace"):
-            raise TargetError(f"web: no server of nginx includes {snippet}: role maintenance does that")
+        for path in [snippet] if config.get("snippet") else [snippet, SHARED]:
+            if f"# configuration file {path}:" not in whole.decode("utf-8", "replace"):
+                raise TargetError(f"web: no server of nginx includes {path}: role maintenance does that")
         return {"flag": self._flag, "probe": config.get("probe"), "ready": config.get("ready")}
 
     def steps(self, record: Record) -> list[str]:

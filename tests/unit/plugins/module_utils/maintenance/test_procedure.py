@@ -140,6 +140,8 @@ def test_who_let_users_in_by_itself_is_not_told_to_be_let_in() -> None:
     assert alone.back and "a let users in by itself" in alone.why and "disable" not in alone.todo
     with_another = decide({"a": early, "b": ILL}, "shop", "maintenance")
     assert not with_another.back and "then on b: day2ctl maintenance disable" in with_another.todo
+    too_late = decide({"a": replace(ILL, ended=True)}, "shop", "maintenance")
+    assert too_late.back and "not verified; a: Health: 502" in too_late.why
     in_time = decide({"a": replace(WELL, ended=True)}, "shop", "maintenance")
     assert in_time.back and in_time.why == "everything was verified"
 
@@ -167,10 +169,9 @@ def test_hosts_are_named_where_there_are_several() -> None:
 
 
 def test_users_who_were_let_in_unverified_are_told_of() -> None:
-    said = summarise("weekly", "shop", 60.0, BACK, {"a": Report(ROWS, failed="no lease any more", ended=True)})
-    assert "users are served, and nobody verified" in said.title and said.severity == "critical"
-    in_time = summarise("weekly", "shop", 60.0, BACK, {"a": Report(ROWS, ended=True)})
-    assert (in_time.title, in_time.severity) == ("Maintenance is over: weekly", "info")
+    for report in (Report(ROWS, failed="no lease any more", ended=True), Report(ROWS, ended=True)):
+        said = summarise("weekly", "shop", 60.0, BACK, {"a": report})
+        assert "users are served, and nobody verified" in said.title and said.severity == "critical"
 
 
 @pytest.mark.parametrize(
