@@ -10,7 +10,6 @@ import os
 import socket
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Iterator
 
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
@@ -29,7 +28,7 @@ def note(repository: Repository, found: Series, held: Held, by: str) -> list[str
     told = []
     for each in found.sets:
         if each.unnoted and each.lost is not None:
-            each.state = replace(each.state, damaged=None).found_lost(each.lost, time.time(), by)
+            each.state = each.with_loss(time.time(), by)
             words = f"{each.manifest.id} in {repository.name} is damaged: {each.lost}"
             held()
             try:

@@ -45,6 +45,11 @@ class BackupSet:
     lost: str | None = None
     unnoted: bool = False
 
+    def with_loss(self, at: float, by: str) -> State:
+        """The state with what the listing showed written down."""
+        written = replace(self.state, damaged=None) if self.unnoted else self.state
+        return written.found_lost(str(self.lost), at, by)
+
     def facts(self) -> SetFacts:
         about, state = self.manifest, self.state
         proven = state.good and state.proven_at is not None

@@ -67,7 +67,7 @@ def _state(drilled: Drilled, repository: Repository, fresh: BackupSet, of_a_copy
         if drilled.failure is None:
             # Not what this database needed, or gone meanwhile: the set is not whole all the same.
             drilled.notes.append(f"{fresh.manifest.id} in {repository.name} is damaged: {fresh.lost}")
-        return fresh.state.found_lost(fresh.lost, moment, by)
+        return fresh.with_loss(moment, by)
     if of_a_copy and not fresh.state.whole:
         # Nobody has compared its bytes, or they were other ones.
         try:

@@ -127,6 +127,18 @@ def test_lost_bytes_are_the_fault_of_one_location(places: tuple[Directory, Direc
     assert state(places[0]).damaged == "other bytes than were written" and state(places[1]).damaged is None
 
 
+def test_a_loss_counts_as_long_as_it_lasts(places: tuple[Directory, Directory]) -> None:
+    lost = replace(drilled("main.dump.zst is missing", Blame.BYTES), listed=True)
+    remember(lost, one(len(CONTENT)), *places)
+    assert state(places[0]).damaged is None, "its files are there again"
+    Path(places[0].name, "postgresql", make_id(NIGHT), FILE.path).unlink()
+    remember(lost, one(len(CONTENT)), *places)
+    assert "is missing" in str(state(places[0]).damaged) and state(places[0]).lost
+    spoil(places[0], CONTENT)
+    (found,) = sets.load(places[0], "postgresql").sets
+    assert found.state.damaged is None
+
+
 def test_wrong_contents_are_the_fault_of_both(places: tuple[Directory, Directory]) -> None:
     remember(drilled("table x is missing", Blame.CONTENTS), one(len(CONTENT)), *places)
     assert [state(place).damaged for place in places] == ["table x is missing"] * 2
