@@ -62,7 +62,7 @@ sanity: setup ## ansible-test sanity, in a copy at the path it wants
 .PHONY: unit
 unit: setup ## Unit tests
 	@$(bootstrap) tools
-	pytest tests/unit
+	pytest tests/unit -n 2
 
 .PHONY: integration
 integration: setup ## Tests against real servers on lab hosts
