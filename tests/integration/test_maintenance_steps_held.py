@@ -115,7 +115,7 @@ def test_a_unit_that_does_not_end_is_started_when_it_has(steps: Steps) -> None:
     unit(steps, "day2-ill", "ExecStart=/bin/sleep 100000\nExecStopPost=-/bin/sleep 400\nExecStopPost=-/bin/sleep 400\n"
          "TimeoutStopSec=600")  # fmt: skip
     row = steps.take("processes", processes_unit="day2-ill", processes_timeout="2s")
-    assert row["status"] == "critical" and "could not be replaced (Wait until it has stopped" in row["message"], row
+    assert row["status"] == "critical" and "could not be replaced (Wait until nothing is left" in row["message"], row
     assert "It is deactivating; systemd starts it as soon as it has stopped" in row["message"]
     steps.sh("systemctl kill --kill-who=all --signal=KILL day2-ill")
     steps.until(lambda: state(steps, "day2-ill") == "active")

@@ -19,6 +19,8 @@ from lab_host import ROOT
 
 UNITS = "/etc/systemd/system"
 PLACE = "/srv/schedule-test"
+# Maintenance mode has units of its own.
+OURS = "-name 'day2-*' ! -name 'day2-maintenance*'"
 BACKUP: dict[str, Any] = {
     "name": "backup", "at": "02:00 daily UTC", "playbook": "day2.ops.backup", "hosts": "db:!x", "backup": True,
     "extra_vars": {"text": 'a "b" ${HOME} %n \\ é'},
@@ -47,7 +49,7 @@ def node(lab_host: Any) -> Iterator[None]:
     yield
     if ours(lab_host):
         schedule(lab_host, [])
-    lab_host.run("sh", "-c", f"rm -rf {PLACE} /var/lib/day2 {UNITS}/day2-*; systemctl daemon-reload")
+    lab_host.run("sh", "-c", f"rm -rf {PLACE} /var/lib/day2; find {UNITS} {OURS} -delete; systemctl daemon-reload")
 
 
 def schedule(lab_host: Any, jobs: list[Any], *options: str, code: int = 0, **variables: Any) -> str:
@@ -59,7 +61,7 @@ def schedule(lab_host: Any, jobs: list[Any], *options: str, code: int = 0, **var
 
 
 def ours(lab_host: Any) -> list[str]:
-    return sorted(lab_host.run("sh", "-c", f"cd {UNITS}; find . -name 'day2-*' -printf '%P\\n'").split())
+    return sorted(lab_host.run("sh", "-c", f"cd {UNITS}; find . {OURS} -printf '%P\\n'").split())
 
 
 def show(lab_host: Any, unit: str, name: str) -> str:
