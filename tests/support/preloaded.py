@@ -17,6 +17,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 
 _NAME = "ansible-playbook"
@@ -55,6 +56,8 @@ class Preloaded:
 def _load() -> None:
     from ansible.plugins import loader
 
+    for name in ("cli.playbook", "executor.module_common", "executor.playbook_executor"):
+        import_module(f"ansible.{name}")
     # What every run on a host over SSH takes.
     for kind, name in (
         (loader.strategy_loader, "linear"),

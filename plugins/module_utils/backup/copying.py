@@ -11,10 +11,10 @@ from typing import Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import StoredFile
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Held, Missing, Repository, Unreadable
+from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Held, Repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet, Series
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Damaged, drain, stored_pieces
-from ansible_collections.day2.ops.plugins.module_utils.backup.verify import DIGEST
+from ansible_collections.day2.ops.plugins.module_utils.backup.verify import DIGEST, is_as_written
 
 
 class SourceDamaged(Damaged):
@@ -71,7 +71,7 @@ def mend(source: Repository, target: Repository, original: BackupSet, copy: Back
     """The files of a copy that are not what was written, again; every file of it is read back afterwards."""
     about = original.manifest
     folder = f"{about.series}/{about.id}"
-    copy_files(source, target, folder, [each for each in about.files if not _is_whole(target, folder, each)])
+    copy_files(source, target, folder, [each for each in about.files if not is_as_written(target, folder, each)])
     for each in about.files:
         drain(stored_pieces(target, folder, each))
     held()
@@ -79,11 +79,3 @@ def mend(source: Repository, target: Repository, original: BackupSet, copy: Back
     whole = copy.state.found_whole(now, f"a copy from {source.name}", verified=level_of(original), verified_at=now)
     copy.state, copy.lost, copy.unnoted = whole, None, False
     sets.save_state(target, copy)
-
-
-def _is_whole(repository: Repository, folder: str, stored: StoredFile) -> bool:
-    try:
-        drain(stored_pieces(repository, folder, stored))
-    except (Damaged, Missing, Unreadable):
-        return False
-    return True

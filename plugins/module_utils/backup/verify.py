@@ -64,7 +64,7 @@ def verify(
         except PipelineKilled:
             raise
         except PipelineError as exc:
-            if each.encrypted and about_the_key(str(exc)) and _is_as_written(repository, folder, each):
+            if each.encrypted and about_the_key(str(exc)) and is_as_written(repository, folder, each):
                 raise WrongIdentity(
                     f"the identity {identity} does not open {each.path}, which is what was written: it is another"
                     f" key's, or no key ({exc})"
@@ -83,7 +83,8 @@ def about_the_key(complaint: str) -> bool:
     return complaint.startswith("age ") and not any(words in complaint for words in _OF_THE_FILE)
 
 
-def _is_as_written(repository: Repository, folder: str, each: StoredFile) -> bool:
+def is_as_written(repository: Repository, folder: str, each: StoredFile) -> bool:
+    """Whether the repository gives back the bytes of a file."""
     try:
         drain(stored_pieces(repository, folder, each))
     except (Damaged, Missing, Unreadable):
