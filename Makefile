@@ -72,7 +72,7 @@ integration: setup ## Tests against real servers on lab hosts
 .PHONY: molecule
 molecule: setup ## Molecule scenarios (SCENARIO=name: one)
 	@$(bootstrap) lab
-	molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)
+	$(if $(SCENARIO),molecule test -s $(SCENARIO),molecule/run)
 
 .PHONY: bench
 bench: setup ## The benchmarks, each beside its baseline
