@@ -37,7 +37,9 @@ demo-down: setup ## Remove the demo
 	@$(lab) down demo
 
 .PHONY: test
-test: ready lint sanity unit integration molecule ## Everything
+test: ready ## Everything
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint sanity
+	@$(MAKE) --no-print-directory unit integration molecule
 
 # What cannot be installed is said before anything begins.
 .PHONY: ready

@@ -300,6 +300,7 @@ def test_what_a_person_at_the_host_mistypes(host: Host) -> None:
     extend = f"day2ctl maintenance extend {SERVICE} --owner window --duration"
     tried = host.host.run("sh", "-c", f"{extend} -1h 2>&1; echo status $?")
     assert "--duration" in tried and tried.endswith("status 2")
+    assert "nothing was changed" in host.host.run("sh", "-c", f"{extend} 1s")
     status = host.host.run("day2ctl", "maintenance", "status")
     # What it says is what a person types.
     (line,) = [line for line in status.split("\n") if "end it: " in line]

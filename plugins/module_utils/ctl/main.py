@@ -111,7 +111,8 @@ def _extend(options: argparse.Namespace, store: Store) -> int:
         duration = parse_duration(options.duration)
     except QuantityError as exc:
         raise Day2Error(f"--duration: {exc}") from exc
-    return _say(mode.extend(store, options.service, options.owner, duration, {})["msg"])
+    told = mode.extend(store, options.service, options.owner, duration, {})
+    return _say(told["msg"] + ("" if told["changed"] else "; it ends later than that already: nothing was changed"))
 
 
 def _disable(options: argparse.Namespace, store: Store) -> int:
