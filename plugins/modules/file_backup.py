@@ -127,7 +127,14 @@ from functools import partial
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.backup import arguments
-from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import KIND, Options, check, pack
+from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import (
+    KIND,
+    Options,
+    check,
+    contents,
+    host,
+    pack,
+)
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed, Plan, run
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 
@@ -155,7 +162,14 @@ def main() -> None:
         repository = arguments.repository(params)
         copy = arguments.repository(params, "copy_to") if params["copy_to"] else None
         common = arguments.plan(params, KIND)
-        plan = Plan(kind=KIND, jobs=arguments.jobs(params), recipients=options.recipients, **common)
+        plan = Plan(
+            kind=KIND,
+            jobs=arguments.jobs(params),
+            recipients=options.recipients,
+            contents=contents(options),
+            origin=host(),
+            **common,
+        )
         outcome = run(plan, repository, copy, partial(pack, options), module.check_mode)
     except BackupFailed as exc:
         module.fail_json(msg=str(exc), **exc.outcome)

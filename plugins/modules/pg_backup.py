@@ -257,7 +257,7 @@ from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.backup import arguments
-from ansible_collections.day2.ops.plugins.module_utils.backup.postgresql import KIND, Options, dump, inspect
+from ansible_collections.day2.ops.plugins.module_utils.backup.postgresql import KIND, Options, contents, dump, inspect
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed, Plan, run
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import arguments as physical
@@ -295,12 +295,14 @@ def run_logical(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     login = arguments.login(params)
     repository = arguments.repository(params, "repository", options.jobs)
     copy = arguments.repository(params, "copy_to") if params["copy_to"] else None
-    _server, _databases, programs = inspect(login, options)
+    server, databases, programs = inspect(login, options)
     plan = Plan(
         kind=KIND,
         pg_restore=programs["pg_restore"],
         jobs=options.jobs,
         recipients=options.recipients,
+        contents=contents(options, databases),
+        origin=server.system_identifier,
         **arguments.plan(params, KIND),
     )
     return run(plan, repository, copy, partial(dump, login, options), check_mode)

@@ -10,6 +10,7 @@ import re
 from datetime import datetime
 from typing import Mapping, Sequence
 
+from ansible_collections.day2.ops.plugins.module_utils.backup.contents import ANYTHING, Contents
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import SET_ID, rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
@@ -31,11 +32,13 @@ def choose(
     run_id: str | None = None,
     broken: Mapping[str, str] | None = None,
     damaged_too: bool = False,
+    contents: Contents = ANYTHING,
 ) -> BackupSet:
     """`source` is latest, an id, or a time: the newest good set, that set, or the newest good one at or before it.
 
     `sets` are newest first. `run_id` leaves only sets of that run. `broken` are sets whose manifest cannot be taken,
-    with the reason. A damaged set is passed over, and refused by its id unless it may be `damaged_too`.
+    with the reason. A damaged set is passed over, and refused by its id unless it may be `damaged_too`. Of sets of
+    different databases or paths those count that have the `contents`, if there are any.
     """
     wanted = [each for each in sets if run_id is None or each.manifest.run_id == run_id]
     if run_id is not None and not wanted:
@@ -44,6 +47,7 @@ def choose(
         return _by_id(wanted, source, broken or {}, damaged_too)
     moment = None if source == LATEST else parse_time(source)
     good = [each for each in wanted if each.state.damaged is None]
+    good = [each for each in good if each.manifest.contents.has(contents)] or good
     for each in good:
         if moment is None or each.manifest.time <= moment:
             return each

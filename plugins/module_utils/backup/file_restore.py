@@ -19,6 +19,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup import file_restor
 from ansible_collections.day2.ops.plugins.module_utils.backup import file_restore_swap as swapping
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
 from ansible_collections.day2.ops.plugins.module_utils.backup.choose import LATEST, choose, passed_over
+from ansible_collections.day2.ops.plugins.module_utils.backup.contents import Contents
 from ansible_collections.day2.ops.plugins.module_utils.backup.damage import note_of_restore, noting
 from ansible_collections.day2.ops.plugins.module_utils.backup.file_restore_listing import (
     LISTER,
@@ -166,7 +167,8 @@ def _choose(order: Order, repository: Repository, note: bool) -> tuple[BackupSet
         found = sets.published(repository, order.series)
         if note:
             note_of_restore(repository, order.series, found)
-        chosen = choose(found.sets, order.source, order.run_id, found.broken)
+        wanted = Contents(frozenset(os.path.normpath(each) for each in order.paths))
+        chosen = choose(found.sets, order.source, order.run_id, found.broken, contents=wanted)
     except Day2Error as exc:
         raise RestoreRefused(f"{repository.name}, series {order.series}: {exc}; {_UNTOUCHED}") from exc
     warnings = []

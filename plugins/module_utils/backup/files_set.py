@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import os
+import platform
 from dataclasses import dataclass
 from typing import Any, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.compression import USUAL, of_level
+from ansible_collections.day2.ops.plugins.module_utils.backup.contents import Contents
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import StoredFile
 from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Coding, Target, store
@@ -64,4 +66,14 @@ def pack(options: Options, repository: Repository, folder: str) -> tuple[list[St
         program = Program(argv, accepted=_ACCEPTED)
         files.append(store(repository, folder, target, coding, [program], timeout=options.timeout))
     packed = [{"path": os.path.normpath(path), "file": each.path} for path, each in zip(options.paths, files)]
-    return files, {"paths": packed, "exclude": list(options.exclude)}
+    return files, {"paths": packed, "exclude": list(options.exclude), "host": host()}
+
+
+def contents(options: Options) -> Contents:
+    """What a set of these would be of."""
+    return Contents(frozenset(os.path.normpath(path) for path in options.paths))
+
+
+def host() -> str:
+    """What this host calls itself."""
+    return platform.node()

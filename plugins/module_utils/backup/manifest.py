@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Mapping
 
+from ansible_collections.day2.ops.plugins.module_utils.backup.contents import Contents
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 
 SCHEMA_VERSION = "1.0"
@@ -73,6 +74,25 @@ class Manifest:
     @property
     def encrypted(self) -> bool:
         return bool(self.recipients)
+
+    @property
+    def contents(self) -> Contents:
+        """Of which databases or paths it is."""
+        entries = [("name", each) for each in self._entries("databases")]
+        entries += [("path", each) for each in self._entries("paths")]
+        names = frozenset(str(each[key]) for key, each in entries if each.get(key))
+        return Contents(names, self.about.get("all_databases") is True)
+
+    @property
+    def origin(self) -> str | None:
+        """The cluster (its system identifier) or the host that it is of; None where that is not known."""
+        server = self.about.get("server")
+        found = server.get("system_identifier") if isinstance(server, Mapping) else self.about.get("host")
+        return str(found) if found else None
+
+    def _entries(self, kind: str) -> list[Mapping[str, Any]]:
+        found = self.about.get(kind)
+        return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
 
     @property
     def size(self) -> int:

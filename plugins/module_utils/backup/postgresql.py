@@ -16,9 +16,10 @@ import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.compression import USUAL, Compression, of_level
+from ansible_collections.day2.ops.plugins.module_utils.backup.contents import Contents
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import StoredFile
 from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.sampling import chosen
@@ -55,6 +56,10 @@ class Options:
     split_bytes: int = SPLIT_BYTES
     bin_dir: str | None = None
     timeout: float | None = None
+
+    @property
+    def everything(self) -> bool:
+        return list(self.databases) == ["all"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,11 @@ def inspect(login: Login, options: Options) -> tuple[Server, list[dict[str, Any]
         {name: path for name, (path, _version) in programs.items()}
         | {f"{name}_version": version for name, (_path, version) in programs.items()},
     )
+
+
+def contents(options: Options, databases: Sequence[Mapping[str, Any]]) -> Contents:
+    """What a set of these databases would be of."""
+    return Contents(frozenset(str(each["name"]) for each in databases), options.everything)
 
 
 def dump(
@@ -234,6 +244,7 @@ def _about(
         "tools": {"pg_dump": programs["pg_dump_version"], "pg_dumpall": programs["pg_dumpall_version"]},
         "wal": {"lsn": server.lsn, "timeline": server.timeline},
         "role_passwords": server.superuser,
+        "all_databases": options.everything,
         "databases": [
             {**each.properties, "rows": rows.get(each.properties["name"]) if options.count_rows else None}
             for each in opened

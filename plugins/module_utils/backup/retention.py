@@ -7,6 +7,8 @@
 Grandfather-father-son: of each of the newest n hours, days, weeks (ISO), months or years that have sets, in UTC, the
 newest set stays. Classes add up. Over them all stand the newest set, the newest verified ones (`min_verified`) and the
 newest that a restore has proven: younger ones that were only read take nobody's proof away.
+
+Where the sets of a series are not of the same databases or paths, a set goes only for others that have all it has.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Callable, Mapping, Sequence
 
+from ansible_collections.day2.ops.plugins.module_utils.backup.contents import ANYTHING, Contents
 from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
     QuantityError,
     format_duration,
@@ -65,6 +68,7 @@ class SetFacts:
     verified: bool
     damaged: bool = False
     proven: bool = False
+    contents: Contents = ANYTHING
 
 
 @dataclass
@@ -110,18 +114,38 @@ def decide(sets: Sequence[SetFacts], policy: Policy, now: float) -> Decision:
     """What stays and what goes, at a time."""
     misdated = _misdated(sets, now)
     ordered = sorted(sets, key=lambda each: (each.id not in misdated, each.time, each.sequence), reverse=True)
+    reasons: dict[str, list[str]] = {}
+    scopes = list(dict.fromkeys(each.contents for each in ordered))
+    short = []
+    for scope in scopes:
+        # Whatever stays for one of these has all that it has, and so stays by its own reasons too.
+        rivals = [each for each in ordered if each.contents.replaces(scope)]
+        told = _reasons(rivals, misdated, policy, now)
+        few = _too_few(rivals, policy)
+        short += [few] if few else []
+        among = [f"counted among those with {scope}"] if len(scopes) > 1 else []
+        for each in rivals:
+            if each.contents == scope:
+                why = told[each.id] + ([few] if few else [])
+                reasons[each.id] = why + among if why else []
+    held = _clock_set_back(ordered, misdated, now)
+    if held is not None:
+        for why in reasons.values():
+            why.append(held)
+    elif scopes and len(short) == len(scopes):
+        held = short[0]
+    keep = {each.id: reasons[each.id] for each in ordered if reasons[each.id]}
+    return Decision(keep, [each.id for each in reversed(ordered) if not reasons[each.id]], held)
+
+
+def _reasons(ordered: Sequence[SetFacts], misdated: set[str], policy: Policy, now: float) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {each.id: [] for each in ordered}
-    held = _why_held(ordered, misdated, policy, now)
-    _by_floor(sets, ordered, policy, reasons)
+    _by_floor(ordered, policy, reasons)
     for each in ordered:
         if each.id in misdated:
             reasons[each.id].append("dated in the future")
     _by_rules([each for each in ordered if each.id not in misdated], policy, now, reasons)
-    if held is not None:
-        for told in reasons.values():
-            told.append(held)
-    keep = {name: told for name, told in reasons.items() if told}
-    return Decision(keep, [each.id for each in reversed(ordered) if not reasons[each.id]], held)
+    return reasons
 
 
 def _misdated(sets: Sequence[SetFacts], now: float) -> set[str]:
@@ -135,22 +159,24 @@ def _misdated(sets: Sequence[SetFacts], now: float) -> set[str]:
     return found
 
 
-def _why_held(ordered: Sequence[SetFacts], misdated: set[str], policy: Policy, now: float) -> str | None:
+def _clock_set_back(ordered: Sequence[SetFacts], misdated: set[str], now: float) -> str | None:
     ahead = [each for each in ordered if each.time > now + CLOCK_TOLERANCE and each.id not in misdated]
     if ahead:
         late = format_duration(ahead[0].time - now)
         return f"nothing goes: {ahead[0].id} was made {late} from now, so the clock was set back"
+    return None
+
+
+def _too_few(ordered: Sequence[SetFacts], policy: Policy) -> str | None:
     verified = sum(each.verified and not each.damaged for each in ordered)
     if verified < policy.min_verified:
         return f"nothing goes: {verified} of the {policy.min_verified} verified sets that must stay exist"
     return None
 
 
-def _by_floor(
-    sets: Sequence[SetFacts], ordered: Sequence[SetFacts], policy: Policy, reasons: dict[str, list[str]]
-) -> None:
+def _by_floor(ordered: Sequence[SetFacts], policy: Policy, reasons: dict[str, list[str]]) -> None:
     """The newest, the newest verified ones and the newest proven one: by time, and in the order of their making."""
-    made = sorted(sets, key=lambda each: (each.sequence, each.time), reverse=True)
+    made = sorted(ordered, key=lambda each: (each.sequence, each.time), reverse=True)
     for order in (ordered, made):
         good = [each for each in order if not each.damaged]
         # A damaged set is the newest only where there is no other.

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup import copying, damage, sets
+from ansible_collections.day2.ops.plugins.module_utils.backup.contents import ANYTHING, Contents
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import (
     MANIFEST,
     Manifest,
@@ -71,6 +72,9 @@ class Plan:
     run_id: str | None = None
     pg_restore: str | None = None
     copy_policy: Policy | None = None
+    # What a set would be of: the databases or paths, and the cluster or the host.
+    contents: Contents = ANYTHING
+    origin: str | None = None
     # Sets of another run of the manual have this purpose in their lock.
     purpose: str = "a backup"
 
@@ -106,7 +110,9 @@ def run(
             _copy(stack, plan, first, place, outcome)
         outcome["changed"] = _changed(outcome)
         # Where none was due it is the one that made it so.
-        newest = first.found.sets[0] if outcome["made"] else first.found.newest_good(plan.verify)
+        newest = first.found.sets[0] if outcome["made"] else _counted(first.found, plan)
+        if outcome["made"]:
+            outcome.setdefault("warnings", []).extend(_strangers(first, plan))
         outcome["locations"] = [_prune(plan, place, outcome) for place in places]
         outcome["set"] = describe(newest, [place.repository.name for place in places]) if newest else None
     outcome["msg"] = _sentence(outcome, newest)
@@ -130,8 +136,26 @@ def _changed(outcome: Mapping[str, Any]) -> bool:
     return bool(outcome["changed"] or outcome["made"] or outcome["cleared"] or outcome.get("copied"))
 
 
+def _counted(found: Series, plan: Plan) -> BackupSet | None:
+    """The set that a run would otherwise make again."""
+    return found.newest_good(plan.verify, plan.contents, plan.origin)
+
+
+def _strangers(place: _Place, plan: Plan) -> list[str]:
+    """Warnings of sets that another cluster or host makes in turn with this one: retention counts them together."""
+    own = [each.manifest.sequence for each in place.found.sets if each.manifest.origin == plan.origin]
+    others = [each.manifest for each in place.found.sets if each.manifest.origin not in (None, plan.origin)]
+    newer = [each for each in others if own and each.sequence > min(own)]
+    if plan.origin is None or not newer:
+        return []
+    return [
+        f"{place.repository.name}, series {plan.series}: {newer[0].id} is of {newer[0].origin}, others are of"
+        f" {plan.origin}, and retention takes them for the same: give each a `series` or a repository of its own"
+    ]
+
+
 def _due(found: Series, plan: Plan, now: float) -> bool:
-    newest = found.newest_good(plan.verify)
+    newest = _counted(found, plan)
     if newest is None or plan.max_age is None:
         return True
     age = now - newest.manifest.time
@@ -324,7 +348,8 @@ def _planned(plan: Plan, places: Sequence[_Place]) -> dict[str, Any]:
     for place in places:
         facts = [each.facts() for each in place.found.sets]
         if due:
-            facts.append(SetFacts(PLANNED, now, place.found.next_sequence, plan.verify))
+            planned = SetFacts(PLANNED, now, place.found.next_sequence, plan.verify, contents=plan.contents)
+            facts.append(planned)
         told.append(_told(place, decide(facts, place.policy, now)))
     unfinished = sorted(name for place in places for name in place.found.unpublished)
     outcome: dict[str, Any] = {
@@ -335,7 +360,7 @@ def _planned(plan: Plan, places: Sequence[_Place]) -> dict[str, Any]:
         "locations": told,
         "set": None,
     }
-    newest = None if due else places[0].found.newest_good(plan.verify)
+    newest = None if due else _counted(places[0].found, plan)
     outcome["msg"] = _sentence(outcome, newest, "would be ")
     return {**outcome, "step": step_of(plan.kind, plan.series, outcome, now, 0.0)}
 

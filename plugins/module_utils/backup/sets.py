@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import Mapping
 
+from ansible_collections.day2.ops.plugins.module_utils.backup.contents import ANYTHING, Contents
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import (
     MANIFEST,
     SET_ID,
@@ -53,7 +54,8 @@ class BackupSet:
     def facts(self) -> SetFacts:
         about, state = self.manifest, self.state
         proven = state.good and state.proven_at is not None
-        return SetFacts(about.id, about.time, about.sequence, state.good, state.damaged is not None, proven)
+        damaged = state.damaged is not None
+        return SetFacts(about.id, about.time, about.sequence, state.good, damaged, proven, about.contents)
 
 
 @dataclass
@@ -68,9 +70,14 @@ class Series:
     unpublished: dict[str, list[str]] = field(default_factory=dict)
     strays: dict[str, list[str]] = field(default_factory=dict)
 
-    def newest_good(self, verified: bool) -> BackupSet | None:
-        """The newest that is not known to be damaged, or with `verified` the newest that is known to be whole."""
-        whole = [each for each in self.sets if each.state.damaged is None]
+    def newest_good(self, verified: bool, contents: Contents = ANYTHING, origin: str | None = None) -> BackupSet | None:
+        """The newest that is not known to be damaged, or with `verified` the newest that is known to be whole.
+
+        Only those count that have the `contents`, and are not known to be of another cluster or host.
+        """
+        own = [each for each in self.sets if each.manifest.contents.has(contents)]
+        own = [each for each in own if origin is None or each.manifest.origin in (None, origin)]
+        whole = [each for each in own if each.state.damaged is None]
         return next((each for each in whole if each.state.whole or not verified), None)
 
     @property

@@ -12,6 +12,7 @@ from typing import Any, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.backup import arguments, sets
 from ansible_collections.day2.ops.plugins.module_utils.backup.choose import choose, passed_over
+from ansible_collections.day2.ops.plugins.module_utils.backup.contents import Contents
 from ansible_collections.day2.ops.plugins.module_utils.backup.damage import note_of_restore, noting
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.backup.postgresql import KIND
@@ -83,7 +84,8 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     found = sets.published(place, arguments.series(params, KIND))
     if not check_mode:
         note_of_restore(place, arguments.series(params, KIND), found)
-    chosen = choose(found.sets, params["source"], params["run_id"], found.broken)
+    wanted = Contents(frozenset([params["database"]]))
+    chosen = choose(found.sets, params["source"], params["run_id"], found.broken, contents=wanted)
     began, begun = time.time(), time.monotonic()
     with noting(place, chosen, check_mode):
         outcome = restore(arguments.login(params), order, place, chosen.manifest, check_mode)

@@ -127,17 +127,13 @@ def outcome_of(
 
 
 def _due(drill: Drill, found: Sequence[BackupSet]) -> list[BackupSet]:
-    with_database = [each for each in found if drill.database in _databases(each.manifest)]
+    with_database = [each for each in found if drill.database in each.manifest.contents.names]
     if drill.source is not None:
         # A restore that is whole takes a verdict of damage back.
         return [choose(with_database, drill.source, damaged_too=True)]
     if not with_database:
         raise Day2Error(f"no set of this series has a database {drill.database!r}")
     return order(with_database)[: drill.most]
-
-
-def _databases(manifest: Manifest) -> list[str]:
-    return [str(each.get("name")) for each in manifest.about.get("databases", []) if isinstance(each, Mapping)]
 
 
 def _one(drill: Drill, repository: Repository, each: BackupSet, found: Sequence[BackupSet]) -> Drilled:

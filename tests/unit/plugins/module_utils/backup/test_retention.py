@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from ansible_collections.day2.ops.plugins.module_utils.backup.contents import Contents
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import (
     CLASSES,
     Policy,
@@ -110,6 +111,57 @@ def test_one_set_of_the_future_does_not_hold_the_others_for_ever() -> None:
     assert set(decision.keep) == {"2099", "n0"} and decision.keep["2099"] == ["dated in the future"]
 
 
+def of(*names: str, everything: bool = False) -> Contents:
+    return Contents(frozenset(names), everything)
+
+
+def by_turns(nights: int, *contents: Contents) -> list[SetFacts]:
+    """Every night one of each, in this order, an hour apart: `3-a` is of three nights before the last."""
+    last = NOW.timestamp() - HOUR * len(contents) - HOUR
+    return [
+        SetFacts(
+            f"{night}-{each}",
+            last - night * DAY + place * HOUR,
+            9999 - night * len(contents) + place,
+            True,
+            contents=each,
+        )
+        for night in range(nights)
+        for place, each in enumerate(contents)
+    ]
+
+
+def test_sets_of_other_databases_take_nobodys_place() -> None:
+    decision = decide(by_turns(9, of("a"), of("b")), parse_policy({"daily": 3}), NOW.timestamp())
+    assert set(decision.keep) == {f"{night}-{name}" for night in range(3) for name in "ab"}
+    assert "counted among those with b" in decision.keep["2-b"] and decision.prune[0] == "8-a"
+
+
+def test_sets_that_have_more_take_the_place_of_those_that_have_less() -> None:
+    everything = of("a", "b", everything=True)
+    assert {f"{night}-all databases" for night in range(3)} <= kept(by_turns(9, everything, of("a")), daily=3)
+    assert kept(by_turns(9, of("a"), of("a", "b")), daily=3, min_verified=1) == {"0-a, b", "1-a, b", "2-a, b"}
+
+
+def test_a_database_that_came_or_went_changes_nothing_for_all_of_them() -> None:
+    nights = by_turns(9, of("a", everything=True))
+    sets = [replace(each, contents=of("a", f"scratch{each.id}", everything=True)) for each in nights]
+    assert kept(sets, daily=3) == kept(nights, daily=3) == {"0-all databases", "1-all databases", "2-all databases"}
+
+
+def test_what_nothing_newer_has_stays() -> None:
+    sets = [replace(each, contents=of("a") if place < 5 else of("a", "b")) for place, each in enumerate(nightly(9))]
+    assert kept(sets, last=2) == {"n0", "n1", "n5", "n6"}
+
+
+def test_below_the_floor_of_one_database_those_of_the_other_go() -> None:
+    sets = [replace(each, verified=each.contents == of("a")) for each in by_turns(9, of("a"), of("b"))]
+    decision = decide(sets, parse_policy({"last": 3}), NOW.timestamp())
+    assert {name for name in decision.keep if name.endswith("a")} == {"0-a", "1-a", "2-a"} and decision.held is None
+    assert sum(name.endswith("b") for name in decision.keep) == 9
+    assert "0 of the 2 verified" in " ".join(decision.keep["8-b"])
+
+
 def test_names_decide_nothing() -> None:
     sets = [
         SetFacts(name, NOW.timestamp() - place * DAY, 9 - place, True) for place, name in enumerate(("a", "z", "m"))
@@ -143,6 +195,7 @@ runs = st.lists(
         # Hours since the run before: now and then the clock goes back, or far ahead.
         st.one_of(st.floats(0.1, 72.0), st.sampled_from([-1.0, -50.0, -9000.0, 9000.0])),
         st.booleans(), st.integers(0, 9), st.integers(0, 4), st.integers(0, 5),
+        st.sampled_from([of("a"), of("a"), of("b"), of("a", "b"), of("a", "b", everything=True), of(everything=True)]),
     ),
     max_size=25,
 )  # fmt: skip
@@ -150,16 +203,18 @@ runs = st.lists(
 
 @settings(max_examples=10_000, deadline=None)
 @given(policy=policies, runs=runs)
-def test_no_history_loses_what_must_stay(policy: Policy, runs: list[tuple[float, bool, int, int, int]]) -> None:
+def test_no_history_loses_what_must_stay(
+    policy: Policy, runs: list[tuple[float, bool, int, int, int, Contents]]
+) -> None:
     """Each run makes a set (or fails), may find an old one damaged or prove it, then prunes, as the module does."""
     sets: list[SetFacts] = []
     clock, made = NOW.timestamp(), 0
-    for hours, verified, failing, damaging, proving in runs:
+    for hours, verified, failing, damaging, proving, contents in runs:
         clock += hours * HOUR
         if failing == 0:
             continue
         made += 1
-        sets.append(SetFacts(f"s{made}", clock, made, verified))
+        sets.append(SetFacts(f"s{made}", clock, made, verified, contents=contents))
         if damaging == 0 and len(sets) > 1:
             spoilt = sets[-2]
             sets[-2] = replace(spoilt, damaged=True)
@@ -169,13 +224,16 @@ def test_no_history_loses_what_must_stay(policy: Policy, runs: list[tuple[float,
         decision = decide(sets, policy, clock)
         assert set(decision.keep) | set(decision.prune) == {each.id for each in sets}
         assert not set(decision.keep) & set(decision.prune)
-        good = [each for each in sets if each.verified and not each.damaged]
-        left = [each for each in good if each.id in decision.keep]
-        assert len(left) >= min(len(good), policy.min_verified)
-        assert left[len(left) - policy.min_verified :] == good[len(good) - policy.min_verified :]
         assert f"s{made}" in decision.keep, "the set that was just made"
-        proven = [each for each in sets if each.proven and not each.damaged]
-        assert not proven or proven[-1].id in decision.keep, "the last proof that there is"
-        newest = max((each for each in sets if not each.damaged), key=lambda each: each.sequence)
-        assert newest.id in decision.keep
+        for scope in {each.contents for each in sets}:
+            # Those that may be restored in place of such a set.
+            rivals = [each for each in sets if each.contents.replaces(scope)]
+            good = [each for each in rivals if each.verified and not each.damaged]
+            left = [each for each in good if each.id in decision.keep]
+            assert len(left) >= min(len(good), policy.min_verified)
+            assert left[len(left) - policy.min_verified :] == good[len(good) - policy.min_verified :]
+            proven = [each for each in rivals if each.proven and not each.damaged]
+            assert not proven or proven[-1].id in decision.keep, "the last proof that there is"
+            newest = [each for each in rivals if not each.damaged][-1:]
+            assert all(each.id in decision.keep for each in newest)
         sets = [each for each in sets if each.id in decision.keep]
