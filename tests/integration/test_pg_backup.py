@@ -125,6 +125,12 @@ def test_what_cannot_work_is_refused_and_leaves_nothing(shop: Shop, change: dict
     assert shop.shell(f"find {REPOSITORY} -type f 2>/dev/null || true") == ""
 
 
+def test_check_mode_warns_of_a_directory_that_this_user_cannot_make(shop: Shop) -> None:
+    planned = shop.backup(repository="/usr/share/sets", check_mode=True)
+    assert planned["made"] and "/usr/share/sets cannot be made" in " ".join(planned["warnings"]), planned
+    assert not shop.backup(check_mode=True).get("warnings")
+
+
 def test_an_older_pg_dump_is_refused(shop: Shop) -> None:
     shop.shims("/opt/old", "echo 'x (PostgreSQL) 12.3'")
     outcome = shop.backup(bin_dir="/opt/old")

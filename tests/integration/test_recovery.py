@@ -74,14 +74,14 @@ def test_the_plan_changes_nothing(host: Any, tmp_path: Path) -> None:
 
 def test_nothing_without_the_systems_name(host: Any, tmp_path: Path) -> None:
     done, rows = recover(host, tmp_path, day2_confirm="another")
-    assert done.returncode == 2 and "-e day2_confirm=options_engine" in rows["steps"]["message"]
+    assert done.returncode == 2 and "-e day2_confirm=options_engine (not another)" in rows["steps"]["message"]
     assert as_before(host)
 
 
 @pytest.mark.parametrize(
     ("about", "words"),
     [
-        ({"recovery_migrate": ["/bin/false"]}, "Migrate"),
+        ({"recovery_migrate": ["sh", "-c", "echo no column x >&2; exit 3"]}, "Migrate: exit status 3: no column x"),
         (
             {
                 "recovery_checks": [{"id": "no", "title": "never", "probe": "tcp", "host": "127.0.0.1", "port": 1}],
@@ -99,14 +99,63 @@ def test_a_failure_goes_back(host: Any, tmp_path: Path, about: dict[str, Any], w
     assert done.returncode == 2
     assert rows["steps"]["status"] == "critical"
     assert words in rows["steps"]["message"] and "everything is as it was before" in rows["steps"]["message"]
+    assert f"these units run again: {UNIT}" in rows["steps"]["message"]
+    for name in ("restore-configuration", "restore-options_engine"):
+        # What was not restored has no row, what was taken back is not ok.
+        row = rows.get(name, {"status": "warning", "message": "taken back"})
+        assert row["status"] == "warning" and "taken back" in row["message"]
+    assert as_before(host)
+
+
+@pytest.fixture
+def down(host: Any) -> Any:
+    """A service that somebody stopped, or that crashed, before anybody thought of a restore."""
+    host.run("systemctl", "stop", UNIT)
+    yield host
+    host.run("systemctl", "start", UNIT)
+
+
+def test_services_that_were_down_are_started(down: Any, tmp_path: Path) -> None:
+    done, rows = recover(down, tmp_path, recovery_run_id="night", day2_confirm="options_engine")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert rows["restore-options_engine"]["status"] == "ok"
+    assert down.run("systemctl", "is-active", UNIT) == "active"
+
+
+def test_services_that_were_down_are_so_again_where_it_fails(down: Any, tmp_path: Path) -> None:
+    never = [{"id": "no", "title": "never", "probe": "tcp", "host": "127.0.0.1", "port": 1}]
+    about = {"recovery_checks": never, "recovery_wait": 2, "day2_confirm": "options_engine"}
+    done, rows = recover(down, tmp_path, recovery_run_id="night", **about)
+    told = rows["steps"]["message"]
+    assert done.returncode == 2 and f"these units are down as they were: {UNIT}" in told and "run again" not in told
+    assert down.run("systemctl", "is-active", UNIT, check=False) == "inactive"
+
+
+def test_a_database_that_was_gone_stays_restored(down: Any, tmp_path: Path) -> None:
+    rows_before = down.sql("SELECT count(*) FROM quotes")
+    down.sql("DROP DATABASE options_engine WITH (FORCE)", "postgres")
+    about = {"recovery_migrate": ["/opt/nope"], "day2_confirm": "options_engine"}
+    done, rows = recover(down, tmp_path, recovery_run_id="night", **about)
+    told = rows["steps"]["message"]
+    assert done.returncode == 2 and "/opt/nope could not be executed" in told, told
+    assert "the restored options_engine stays" in told and "everything else is as it was before" in told
+    assert rows["restore-options_engine"]["status"] == "ok"
+    assert down.sql("SELECT count(*) FROM quotes") == rows_before
+
+
+def test_a_service_that_is_not_there_is_refused_before_anything_stops(host: Any, tmp_path: Path) -> None:
+    about = {"recovery_services": [UNIT, "options-engin"], "day2_confirm": "options_engine"}
+    planned, _rows = recover(host, tmp_path, "--check", **about)
+    assert planned.returncode == 2 and "options-engin.service" in planned.stdout
+    done, rows = recover(host, tmp_path, **about)
+    assert done.returncode == 2 and "options-engin.service" in rows["steps"]["message"]
     assert as_before(host)
 
 
 def test_a_way_back_that_fails_is_told(host: Any, tmp_path: Path) -> None:
     """Services stay down, for nobody knows what they would find."""
-    drop = (
-        "psql -XAtqc \"SELECT format('DROP DATABASE %I', datname) FROM pg_database WHERE datname ~ '_old_'\" | psql -Xq"
-    )
+    ask = "SELECT format('DROP DATABASE %I;', datname) FROM pg_database WHERE datname ~ '_old_'"
+    drop = f'psql -XAtqc "{ask}" | psql -Xq'
     migrate = ["sh", "-c", f"{drop}; exit 1"]
     about = {"recovery_migrate": migrate, "recovery_migrate_user": "postgres", "day2_confirm": "options_engine"}
     done, rows = recover(host, tmp_path, recovery_run_id="night", **about)

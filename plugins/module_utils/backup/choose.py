@@ -12,6 +12,7 @@ from typing import Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.contents import ANYTHING, Contents
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import SET_ID, rfc3339
+from ansible_collections.day2.ops.plugins.module_utils.backup.retention import CLOCK_TOLERANCE
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 
@@ -33,12 +34,14 @@ def choose(
     broken: Mapping[str, str] | None = None,
     damaged_too: bool = False,
     contents: Contents = ANYTHING,
+    now: float | None = None,
 ) -> BackupSet:
     """`source` is latest, an id, or a time: the newest good set, that set, or the newest good one at or before it.
 
     `sets` are newest first. `run_id` leaves only sets of that run. `broken` are sets whose manifest cannot be taken,
     with the reason. A damaged set is passed over, and refused by its id unless it may be `damaged_too`. Of sets of
-    different databases or paths those count that have the `contents`, if there are any.
+    different databases or paths those count that have the `contents`, if there are any. A time after `now` is refused:
+    it is probably meant in another zone.
     """
     wanted = [each for each in sets if run_id is None or each.manifest.run_id == run_id]
     if run_id is not None and not wanted:
@@ -46,6 +49,10 @@ def choose(
     if SET_ID.fullmatch(source):
         return _by_id(wanted, source, broken or {}, damaged_too)
     moment = None if source == LATEST else parse_time(source)
+    if moment is not None and now is not None and moment > now + CLOCK_TOLERANCE:
+        raise NoSuchSet(
+            f"{source} is to come, it is {rfc3339(now)} now (a time without a zone is UTC); `latest` is the newest set"
+        )
     good = [each for each in wanted if each.state.damaged is None]
     good = [each for each in good if each.manifest.contents.has(contents)] or good
     for each in good:
@@ -54,9 +61,11 @@ def choose(
     if not good:
         raise NoSuchSet(_nothing(wanted, broken or {}))
     oldest, newest = good[-1].manifest, good[0].manifest
+    spoilt = [each for each in wanted if each.state.damaged is not None and each.manifest.time <= (moment or 0.0)]
     raise NoSuchSet(
         f"no good set is as old as {source}: there are sets from {rfc3339(oldest.time)} ({oldest.id})"
         f" to {rfc3339(newest.time)} ({newest.id})"
+        + "".join(f"; {each.manifest.id} is damaged: {each.state.damaged}" for each in spoilt[:1])
     )
 
 

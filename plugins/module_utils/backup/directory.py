@@ -42,15 +42,21 @@ class Directory:
             raise RepositoryError(f"{key} does not lie in {self.root}")
         return path
 
-    def prepare(self) -> None:
+    def prepare(self, make: bool = True) -> None:
         try:
-            _make_folders(self.root)
-            if not os.path.isdir(self.root):
-                raise RepositoryError(f"{self.root} is no directory")
-            if os.statvfs(self.root).f_flag & os.ST_RDONLY:
-                raise RepositoryError(f"{self.root} lies on a read-only file system")
-            if not os.access(self.root, os.W_OK | os.X_OK):
-                raise RepositoryError(f"{self.root} cannot be written by this user")
+            if make:
+                _make_folders(self.root)
+            # What is not there yet has to be made in what there is.
+            there = self.root
+            while not make and not os.path.lexists(there):
+                there = os.path.dirname(there)
+            if not os.path.isdir(there):
+                raise RepositoryError(f"{there} is no directory")
+            if os.statvfs(there).f_flag & os.ST_RDONLY:
+                raise RepositoryError(f"{there} lies on a read-only file system")
+            if not os.access(there, os.W_OK | os.X_OK):
+                cannot = "" if there == self.root else f"{self.root} cannot be made: "
+                raise RepositoryError(f"{cannot}{there} cannot be written by this user")
         except OSError as exc:
             raise RepositoryError(f"{self.root} cannot be made: {exc.strerror}") from exc
 

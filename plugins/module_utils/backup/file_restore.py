@@ -168,7 +168,7 @@ def _choose(order: Order, repository: Repository, note: bool) -> tuple[BackupSet
         if note:
             note_of_restore(repository, order.series, found)
         wanted = Contents(frozenset(os.path.normpath(each) for each in order.paths))
-        chosen = choose(found.sets, order.source, order.run_id, found.broken, contents=wanted)
+        chosen = choose(found.sets, order.source, order.run_id, found.broken, contents=wanted, now=time.time())
     except Day2Error as exc:
         raise RestoreRefused(f"{repository.name}, series {order.series}: {exc}; {_UNTOUCHED}") from exc
     warnings = []

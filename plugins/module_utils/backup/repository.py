@@ -74,8 +74,8 @@ class Repository(Protocol):
         What it yields is asked before each step that no two may take: it raises when the lock is lost.
         """
 
-    def prepare(self) -> None:
-        """Make what is missing, and find out whether it can be written."""
+    def prepare(self, make: bool = True) -> None:
+        """Make what is missing, and find out whether it can be written. Not to `make` changes nothing."""
 
 
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")

@@ -340,7 +340,13 @@ def _told(place: _Place, decision: Decision) -> dict[str, Any]:
 def _planned(plan: Plan, places: Sequence[_Place]) -> dict[str, Any]:
     """Check mode: what would be made and what would go, and why each set stays."""
     now = time.time()
+    warnings: list[str] = []
     for place in places:
+        try:
+            place.repository.prepare(make=False)
+        except Day2Error as exc:
+            # A role may make it before.
+            warnings.append(f"as things are, {exc}")
         place.found = sets.load(place.repository, plan.series)
     due = _due(places[0].found, plan, now)
     copied = [each.manifest.id for place in places[1:] for each in _to_copy(places[0], place)]
@@ -359,6 +365,7 @@ def _planned(plan: Plan, places: Sequence[_Place]) -> dict[str, Any]:
         "cleared": unfinished,
         "locations": told,
         "set": None,
+        "warnings": warnings,
     }
     newest = None if due else _counted(places[0].found, plan)
     outcome["msg"] = _sentence(outcome, newest, "would be ")

@@ -76,7 +76,8 @@ class Bucket:
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
-    def prepare(self) -> None:
+    def prepare(self, make: bool = True) -> None:
+        del make
         with told(self.name, "the bucket"):
             self._client.head_bucket(Bucket=self.bucket)
 

@@ -146,11 +146,14 @@ def _untouched(cluster: Cluster, data: str, was_running: bool, why: str) -> str:
         _resume(cluster, was_running)
     except (OSError, Day2Error) as exc:
         return f"{why}. The files in {data} were not touched{_stopped(exc)}"
+    stands = (
+        "the cluster was stopped and runs again, its files were not touched" if was_running else "nothing was touched"
+    )
     try:
         forget(data)
     except Day2Error as exc:
-        return f"{why}; nothing was touched. {exc}"
-    return f"{why}; nothing was touched"
+        return f"{why}; {stands}. {exc}"
+    return f"{why}; {stands}"
 
 
 def _stopped(exc: Exception) -> str:
@@ -162,7 +165,7 @@ def _stopped(exc: Exception) -> str:
 
 def _why(data: str, exc: Exception) -> str:
     if isinstance(exc, OSError):
-        return f"{data} cannot be renamed ({exc.strerror}): use 'keep_data' false"
+        return f"{data} cannot be renamed ({exc.strerror}): only 'keep_data' false is left, which has no way back"
     return str(exc)
 
 

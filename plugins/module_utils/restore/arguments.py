@@ -85,13 +85,15 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     if not check_mode:
         note_of_restore(place, arguments.series(params, KIND), found)
     wanted = Contents(frozenset([params["database"]]))
-    chosen = choose(found.sets, params["source"], params["run_id"], found.broken, contents=wanted)
+    chosen = choose(found.sets, params["source"], params["run_id"], found.broken, contents=wanted, now=time.time())
     began, begun = time.time(), time.monotonic()
     with noting(place, chosen, check_mode):
         outcome = restore(arguments.login(params), order, place, chosen.manifest, check_mode)
     if not check_mode:
         outcome["step"] = _step(order, outcome, began, time.monotonic() - begun)
-    skipped = passed_over(found.sets, chosen, found.broken)
+    # Whoever named a set knows that there are newer ones.
+    named = params["source"] == chosen.manifest.id
+    skipped = {} if named else passed_over(found.sets, chosen, found.broken)
     warnings = [f"passed over {name}: {why}" for name, why in skipped.items()]
     warnings += outcome.get("warnings", [])
     return {**outcome, "set": describe(chosen, [place.name]), "warnings": warnings}

@@ -130,7 +130,7 @@ def _due(drill: Drill, found: Sequence[BackupSet]) -> list[BackupSet]:
     with_database = [each for each in found if drill.database in each.manifest.contents.names]
     if drill.source is not None:
         # A restore that is whole takes a verdict of damage back.
-        return [choose(with_database, drill.source, damaged_too=True)]
+        return [choose(with_database, drill.source, damaged_too=True, now=time.time())]
     if not with_database:
         raise Day2Error(f"no set of this series has a database {drill.database!r}")
     return order(with_database)[: drill.most]

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
@@ -86,7 +87,7 @@ def prove(
     proof = Proof()
     _extensions(login, name, wanted, proof)
     _counts(login, name, manifest, wanted.get("rows"), jobs, proof)
-    _site(login, name, expectations, amcheck, proof)
+    _site(login, name, expectations, amcheck, proof, _settings(wanted))
     return proof
 
 
@@ -97,12 +98,27 @@ def prove_site(login: Login, name: str, expectations: Sequence[Expectation] = ()
     return proof
 
 
-def _site(login: Login, name: str, expectations: Sequence[Expectation], amcheck: bool, proof: Proof) -> None:
+def _settings(wanted: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was set in the database for everybody, such as its search_path."""
+    own = [each for each in wanted.get("settings") or [] if isinstance(each, Mapping) and not each.get("role")]
+    pairs = [str(setting).partition("=") for each in own for setting in each.get("settings") or []]
+    return [(parameter, value) for parameter, _equals, value in pairs]
+
+
+def _site(
+    login: Login,
+    name: str,
+    expectations: Sequence[Expectation],
+    amcheck: bool,
+    proof: Proof,
+    settings: Sequence[tuple[str, str]] = (),
+) -> None:
     if amcheck:
         _indexes(login, name, proof)
     for each in expectations:
-        proof.doubts += _ask_site(login, name, each)
-        proof.expectations += 1
+        doubts = _ask_site(login, name, each, settings)
+        proof.doubts += doubts
+        proof.expectations += not doubts
 
 
 def entry(manifest: Manifest, database: str) -> Mapping[str, Any]:
@@ -196,11 +212,18 @@ def _indexes(login: Login, name: str, proof: Proof) -> None:
         proof.indexes = checked
 
 
-def _ask_site(login: Login, name: str, each: Expectation) -> list[str]:
+def _ask_site(login: Login, name: str, each: Expectation, settings: Sequence[tuple[str, str]]) -> list[str]:
+    import psycopg2
     from psycopg2 import sql
 
     try:
         with connected(login, name) as connection:
+            for setting in settings:
+                # One that no session may set says nothing of the rows.
+                with suppress(psycopg2.Error):
+                    ask(connection, "SELECT set_config(%s, %s, false)", setting)
+                    connection.commit()
+                connection.rollback()
             connection.set_session(readonly=True)
             query = sql.SQL(each.query.rstrip().rstrip(";"))
             # format() writes a value as psql does; a line of its own: the query may end in a comment.

@@ -75,8 +75,13 @@ def reason(result: Mapping[str, Any]) -> tuple[str, list[str]]:
     lines = [line.rstrip() for line in lines if line.strip()]
     said = str(result.get("msg") or "")
     if result.get("stderr") and said in ("", "non-zero return code"):
-        last = [line for line in str(result["stderr"]).split("\n") if line.strip()]
+        # Beneath its complaint psql draws where it is.
+        told = [line for line in str(result["stderr"]).split("\n") if any(sign.isalnum() for sign in line)]
+        last = [line for line in told if "error" in line.lower()] or told
         said = f"exit status {result.get('rc')}: {last[-1].strip()}" if last else said
+    if said == "Error executing command." and result.get("cmd"):
+        program = result["cmd"] if isinstance(result["cmd"], str) else result["cmd"][0]
+        said = f"{program.split()[0]} could not be executed (is it there, and may this user run it?)"
     return said or "it did not say why", lines[-_LAST_LINES:]
 
 

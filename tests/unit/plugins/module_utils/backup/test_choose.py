@@ -13,6 +13,7 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.choose import (
     parse_time,
     passed_over,
 )
+from ansible_collections.day2.ops.plugins.module_utils.backup.contents import Contents
 from ansible_collections.day2.ops.plugins.module_utils.backup.directory import Directory
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, State, make_id
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet, publish, published
@@ -101,6 +102,33 @@ def test_newer_sets_that_were_passed_over_are_told() -> None:
         "20260202T020000Z": "a flipped bit",
         "20260203T020000Z": "no JSON",
     }
+
+
+def test_a_time_to_come_is_refused() -> None:
+    assert choose(SETS, "2026-02-01 02:00", now=NIGHT + DAY).manifest.id == "20260201T020000Z"
+    with pytest.raises(NoSuchSet, match=r"2026-02-01 03:00 is to come, it is 2026-02-01T02:00:00.000Z now .*`latest`"):
+        choose(SETS, "2026-02-01 03:00", now=NIGHT + DAY)
+
+
+def test_what_would_fit_but_for_its_damage_is_named() -> None:
+    with pytest.raises(
+        NoSuchSet, match="no good set is as old as 2026-01-31 03:00: .*; 20260131T020000Z is damaged: c"
+    ):
+        choose([SETS[1], make(NIGHT, damaged="cut")], "2026-01-31 03:00")
+
+
+def test_sets_that_have_what_is_asked_for() -> None:
+    def of(moment: float, name: str) -> BackupSet:
+        found = make(moment)
+        found.manifest.about = {"databases": [{"name": name}]}
+        return found
+
+    sets = [of(NIGHT + 2 * DAY, "b"), of(NIGHT + DAY, "a"), of(NIGHT, "a")]
+    a, b, c = (Contents(frozenset([name])) for name in "abc")
+    assert choose(sets, contents=a) is sets[1] and choose(sets, contents=b) is sets[0]
+    assert choose(sets, "2026-01-31 03:00", contents=a) is sets[2]
+    # Whoever names a set, or asks for what none has, is told by what reads it.
+    assert choose(sets, sets[0].manifest.id, contents=a) is sets[0] and choose(sets, contents=c) is sets[0]
 
 
 def test_times_are_utc_unless_they_say_otherwise() -> None:
