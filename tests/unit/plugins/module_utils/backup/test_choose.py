@@ -111,9 +111,7 @@ def test_a_time_to_come_is_refused() -> None:
 
 
 def test_what_would_fit_but_for_its_damage_is_named() -> None:
-    with pytest.raises(
-        NoSuchSet, match="no good set is as old as 2026-01-31 03:00: .*; 20260131T020000Z is damaged: c"
-    ):
+    with pytest.raises(NoSuchSet, match="20260131T020000Z is damaged: cut"):
         choose([SETS[1], make(NIGHT, damaged="cut")], "2026-01-31 03:00")
 
 
