@@ -99,10 +99,10 @@ def prove_site(login: Login, name: str, expectations: Sequence[Expectation] = ()
 
 
 def _settings(wanted: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What was set in the database for everybody, such as its search_path."""
+    """What was set in the database for everybody, such as its search_path; not the limits of its users' patience."""
     own = [each for each in wanted.get("settings") or [] if isinstance(each, Mapping) and not each.get("role")]
     pairs = [str(setting).partition("=") for each in own for setting in each.get("settings") or []]
-    return [(parameter, value) for parameter, _equals, value in pairs]
+    return [(parameter, value) for parameter, _equals, value in pairs if not parameter.endswith("_timeout")]
 
 
 def _site(
