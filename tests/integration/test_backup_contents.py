@@ -94,7 +94,7 @@ def test_files_of_other_paths_and_hosts(tmp_path: Path) -> None:
 
     assert back_up("one")["made"] and back_up("two")["made"]
     assert not back_up("one")["made"] and not back_up("two")["made"]
-    # The sets are of this host: another one needs its own, and a third that takes its turn with them is told of.
+    # The sets are of this host: another one needs its own.
     elsewhere = back_up("one", origin="elsewhere")
     assert elsewhere["made"] and not elsewhere.get("warnings")
 
