@@ -13,6 +13,8 @@ from collections.abc import Callable
 from bench import (
     backup,
     checklist,
+    failover,
+    failover_faults,
     faults,
     files,
     history,
@@ -23,12 +25,14 @@ from bench import (
     report,
     restore,
     restore_faults,
+    rotation,
 )
 from bench.measure import ROOT, Figure
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "files": files.run,
     "logs": logs.run,
+    "rotation": rotation.run,
     "report": report.run,
     "history": history.run,
     "backup": backup.run,
@@ -38,6 +42,8 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "restore_faults": restore_faults.run,
     "maintenance": maintenance.run,
     "maintenance_faults": maintenance_faults.run,
+    "failover": failover.run,
+    "failover_faults": failover_faults.run,
     "checklist": checklist.run,
 }
 

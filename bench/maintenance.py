@@ -129,7 +129,9 @@ def figures(host: Any, address: str) -> list[Figure]:
     by_hand: list[float] = []
     manual = under_load(lab_host, address, lambda: by_hand.extend(by_script(lab_host)))
     own = statistics.median(by_unit(lab_host))
-    done = role_on(lab_host, "day2.ops.maintenance", {"maintenance_service": SERVICE, "maintenance_sites": [SITE]})
+    done = role_on(
+        lab_host, "day2.ops.maintenance_page", {"maintenance_page_service": SERVICE, "maintenance_page_sites": [SITE]}
+    )
     if done.returncode:
         raise RuntimeError(done.stdout)
     ping = statistics.median(timed(lambda: lab_host.task("ansible.builtin.ping", {})) for _time in range(RUNS))

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,6 +51,19 @@ def command(argv: Sequence[str], good: tuple[int, ...] = (0,)) -> float:
     if done.returncode not in good:
         raise RuntimeError(f"{argv[0]} exited with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}")
     return time.monotonic() - begun
+
+
+def processor(argv: Sequence[str]) -> float:
+    """Seconds of processor time (user and system) of a process and of the children that it waited for."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        _pid, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            output.seek(0)
+            said = output.read().decode(errors="replace")[-3000:]
+            raise RuntimeError(f"{argv[0]} exited with {process.returncode}:\n{said}")
+    return usage.ru_utime + usage.ru_stime
 
 
 def alternate(runs: int, *works: Callable[[], float]) -> list[float]:

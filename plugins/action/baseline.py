@@ -12,4 +12,4 @@ from ansible_collections.day2.ops.plugins.action.checklist import ActionModule a
 class ActionModule(Checklist):
     """Run the module with its secrets apart."""
 
-    module = "day2.ops.baseline"
+    module = "baseline"

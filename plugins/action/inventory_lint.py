@@ -2,29 +2,45 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Looks at the variables of a host on the controller. Documented in modules/inventory_lint.py."""
+"""Validates the variables of a host on the controller. Documented in modules/inventory_lint.py."""
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.day2.ops.plugins.plugin_utils.lint.inventory import CADENCES, STEPS, look
+from ansible_collections.day2.ops.plugins.plugin_utils.connections import VARIABLE
+from ansible_collections.day2.ops.plugins.plugin_utils.joined import join, names_of
+from ansible_collections.day2.ops.plugins.plugin_utils.lint.extra_variables import of_collection
+from ansible_collections.day2.ops.plugins.plugin_utils.lint.inventory import Failover, look
+from ansible_collections.day2.ops.plugins.plugin_utils.lint.names import CADENCES, STEPS
+from ansible_collections.day2.ops.plugins.plugin_utils.plain import plain
 from ansible_collections.day2.ops.plugins.plugin_utils.roles import role_problems
 
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "cadences": {
         "type": "list",
         "elements": "str",
-        "default": ["daily", "weekly", "monthly", "quarterly", "backup", "drill", "recovery", "maintenance"],
+        "default": [
+            "daily",
+            "weekly",
+            "monthly",
+            "quarterly",
+            "backup",
+            "drill",
+            "recovery",
+            "maintenance",
+            "dr",
+            "failover",
+        ],
     },
 }
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Reads the host's lists as the checklists would, and says all that is wrong with them."""
+    """Reads the host's lists as the checklists would, and reports all problems in them."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -41,8 +57,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             self._value("day2_acknowledged", variables),
             self._value("notify_channels", variables),
             variables,
-            {each: self._joined(f"day2_{each}_steps", variables) for each in self._step_lists(cadences)},
+            {name: self._joined(f"day2_{name}_steps", variables) for name in self._step_lists(cadences)},
             lambda steps: role_problems(steps, self._loader),
+            self._value("day2_windows", variables),
+            of_collection(Path(__file__).resolve().parents[2]),
+            self._value(VARIABLE, variables),
+            self._failover(variables),
         )
         result.update(changed=False, checks=found.checks, views=found.views, steps=found.steps, problems=found.problems)
         if found.problems:
@@ -54,21 +74,24 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             result["msg"] = f"{counts} are well-formed and agree with each other"
         return result
 
+    def _failover(self, variables: dict[str, Any]) -> Failover | None:
+        plan = self._value("day2_dr_plan", variables)
+        if plan is None:
+            return None
+        known, system = variables["hostvars"], str(self._value("day2_system", variables) or "")
+        others = [host for host in variables["ansible_play_hosts_all"] if _told(known[host], "day2_system") == system]
+        hosts = {host: _told(known[host], "ansible_host") or host for host in others}
+        return Failover(plain(plan), hosts, system)
+
     @staticmethod
     def _step_lists(cadences: list[str]) -> list[str]:
         """Emergencies are maintenance too."""
-        emergencies = [each for each in STEPS if each not in CADENCES]
+        emergencies = [name for name in STEPS if name not in CADENCES]
         return [*cadences, *(emergencies if "maintenance" in cadences else [])]
 
     def _joined(self, name: str, variables: dict[str, Any]) -> list[Any]:
         """Every `name` and `name_<anything>`, as the playbooks join them."""
-        pattern = re.compile(rf"{re.escape(name)}(_.+)?")
-        entries: list[Any] = []
-        for each in sorted(variable for variable in variables if pattern.fullmatch(variable)):
-            value = self._value(each, variables)
-            # One entry may stand without a list, as the playbooks take it.
-            entries += value if isinstance(value, (list, tuple)) else [value] if value else []
-        return entries
+        return join(self._value(variable, variables) for variable in names_of(variables, name))
 
     def _value(self, name: str, variables: dict[str, Any]) -> Any:
         if name not in variables:
@@ -77,3 +100,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return self._templar.template(variables[name])
         except AnsibleError as error:
             raise AnsibleActionFail(f"{name} cannot be read: {error}") from error
+
+
+def _told(variables: Any, name: str) -> str:
+    """A variable of another host; nothing where it cannot be known before that host is there."""
+    try:
+        return str(variables.get(name) or "")
+    except AnsibleError:
+        return ""

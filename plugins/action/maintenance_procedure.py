@@ -7,31 +7,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.maintenance import procedure
-from ansible_collections.day2.ops.plugins.module_utils.maintenance.procedure import (
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
+    QuantityError,
+    parse_duration,
+    parse_lifetime,
+)
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import rfc3339
+from ansible_collections.day2.ops.plugins.module_utils.windows.inventory import parse_windows
+from ansible_collections.day2.ops.plugins.module_utils.windows.words import answer
+from ansible_collections.day2.ops.plugins.plugin_utils.maintenance import procedure
+from ansible_collections.day2.ops.plugins.plugin_utils.maintenance.procedure import (
     Decision,
     Outcome,
     Report,
     Request,
     Window,
 )
-from ansible_collections.day2.ops.plugins.module_utils.maintenance.store import stamp
-from ansible_collections.day2.ops.plugins.module_utils.steps.spec import parse_steps
-from ansible_collections.day2.ops.plugins.module_utils.windows.inventory import parse_windows
-from ansible_collections.day2.ops.plugins.module_utils.windows.words import answer
+from ansible_collections.day2.ops.plugins.plugin_utils.steps.spec import parse_steps
 
 Kind = TypeVar("Kind", Outcome, Report)
 
+# A host counts a lease from when it has the call, and its timer looks every five seconds: with so much less (seconds)
+# the service is back when the window ends, not after it.
+_WAY = 10.0
 _ARGUMENTS: dict[str, dict[str, Any]] = {
-    "state": {"type": "str", "required": True, "choices": ["admitted", "fitting", "decided", "told"]},
+    "state": {"type": "str", "required": True, "choices": ["admitted", "fitting", "decided", "summarized"]},
     "system": {"type": "str", "default": ""},
     "emergency": {"type": "str"},
     "reason": {"type": "str", "default": ""},
@@ -51,7 +58,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "outcomes": {"type": "dict"},
 }
 _NEEDS = {"admitted": (), "fitting": ("step", "seconds_left"), "decided": ("service", "owner", "outcomes"),
-          "told": ("service", "seconds", "reports")}  # fmt: skip
+          "summarized": ("service", "seconds", "reports")}  # fmt: skip
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -67,7 +74,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         for name in _NEEDS[arguments["state"]]:
             if arguments[name] is None:
                 raise AnsibleActionFail(f"'{name}' is needed for state {arguments['state']}")
-        answers = {"admitted": _admitted, "fitting": _fitting, "decided": _decided, "told": _told}
+        answers = {"admitted": _admitted, "fitting": _fitting, "decided": _decided, "summarized": _summarized}
         # A plan may be read before the window opens.
         arguments["planning"] = bool(self._task.check_mode)
         try:
@@ -83,31 +90,38 @@ def _admitted(arguments: Mapping[str, Any], now: float) -> dict[str, Any]:
         emergency=emergency,
         steps=arguments["steps"],
         reserve=_seconds(arguments, "reserve") or 0.0,
-        duration=_seconds(arguments, "duration"),
+        duration=_seconds(arguments, "duration", parse_lifetime),
         window=_window(arguments, now) if emergency is None and arguments["windows"] else None,
         reason=arguments["reason"],
         approved_by=arguments["approved_by"],
         approvers=arguments["approvers"],
     )
     admission = procedure.admit(request)
-    deadline = now + admission.seconds
+    later = request.window.seconds_until if request.window else 0.0
+    begins, deadline = now + later, now + later + admission.seconds
+    period = f"from {rfc3339(begins)} until {rfc3339(deadline)}" if later else f"until {rfc3339(deadline)}"
     return {
+        "begins": begins,
         "deadline": deadline,
-        "until": stamp(deadline),
+        "lease_until": max(begins, deadline - _WAY),
+        "seconds": admission.seconds,
+        "until": rfc3339(deadline),
+        "period": period,
         "owner": admission.owner,
         "reason": admission.reason,
         "plan": admission.lines,
-        "msg": f"{admission.lines[0]}, until {stamp(deadline)}",
+        "msg": f"{admission.lines[0]}, {period}" + (f" ({request.window.text})" if request.window and later else ""),
     }
 
 
 def _window(arguments: Mapping[str, Any], now: float) -> Window:
-    told = answer(parse_windows(arguments["windows"]), now, 1, 0.0)
-    if told["open"]:
-        return Window(told["window"]["name"], told["seconds_left"], told["text"])
-    if arguments["planning"] and told["window"]:
-        return Window(f"{told['window']['name']}, {told['window']['when']}", told["window"]["duration"], told["text"])
-    return Window(None, 0.0, told["text"])
+    state = answer(parse_windows(arguments["windows"]), now, 1, 0.0)
+    window, text = state["window"], state["text"]
+    if state["open"]:
+        return Window(window["name"], state["seconds_left"], text)
+    if arguments["planning"] and window:
+        return Window(window["name"], window["duration"], text, state["seconds_until"])
+    return Window(None, 0.0, text)
 
 
 def _fitting(arguments: Mapping[str, Any], now: float) -> dict[str, Any]:
@@ -118,11 +132,14 @@ def _fitting(arguments: Mapping[str, Any], now: float) -> dict[str, Any]:
 
 def _decided(arguments: Mapping[str, Any], _now: float) -> dict[str, Any]:
     outcomes = _by_host(arguments["outcomes"], "outcomes", Outcome)
-    decision = procedure.decide(outcomes, arguments["service"], arguments["owner"])
+    if arguments["planning"]:
+        decision = procedure.decide_plan(outcomes)
+    else:
+        decision = procedure.decide(outcomes, arguments["service"], arguments["owner"])
     return {"back": decision.back, "why": decision.why, "todo": decision.todo, "msg": decision.why}
 
 
-def _told(arguments: Mapping[str, Any], _now: float) -> dict[str, Any]:
+def _summarized(arguments: Mapping[str, Any], _now: float) -> dict[str, Any]:
     known = arguments["decision"]
     decision = Decision(
         back=bool(known.get("back", False)),
@@ -130,24 +147,38 @@ def _told(arguments: Mapping[str, Any], _now: float) -> dict[str, Any]:
         todo=str(known.get("todo") or ""),
     )
     reports = _by_host(arguments["reports"], "reports", Report)
-    said = procedure.summarise(arguments["reason"], arguments["service"], arguments["seconds"], decision, reports)
-    return {"title": said.title, "text": said.text, "severity": said.severity, "msg": said.title}
+    reason, service = arguments["reason"], arguments["service"]
+    if arguments["planning"]:
+        announcement = procedure.summarise_plan(reason, service, decision, reports)
+    else:
+        announcement = procedure.summarise(reason, service, arguments["seconds"], decision, reports)
+    return {
+        "title": announcement.title,
+        "text": announcement.text,
+        "severity": announcement.severity,
+        "msg": announcement.title,
+    }
 
 
 def _by_host(given: Mapping[str, Any], name: str, kind: type[Kind]) -> dict[str, Kind]:
-    known = [each.name for each in fields(kind)]
+    known = [field.name for field in fields(kind)]
     found = {}
-    for host, told in given.items():
-        if not isinstance(told, Mapping) or set(told) - set(known):
+    for host, values in given.items():
+        if not isinstance(values, Mapping) or set(values) - set(known):
             raise AnsibleActionFail(f"'{name}' of {host} is not a mapping of {', '.join(known)}")
-        found[host] = kind(**told)
+        found[host] = kind(**{field: _native(value) for field, value in values.items()})
     return found
 
 
-def _seconds(arguments: Mapping[str, Any], name: str) -> float | None:
+def _native(value: Any) -> Any:
+    """A template's boolean, which ansible-core before 2.19 may hand over as a word."""
+    return {"True": True, "False": False}.get(value, value) if isinstance(value, str) else value
+
+
+def _seconds(arguments: Mapping[str, Any], name: str, read: Callable[[object], float] = parse_duration) -> float | None:
     if arguments[name] in (None, ""):
         return None
     try:
-        return parse_duration(arguments[name])
+        return read(arguments[name])
     except QuantityError as error:
         raise AnsibleActionFail(f"'{name}': {error}") from error

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is to be told after a run, and what was delivered. Documented in modules/notifications.py."""
+"""Which messages are sent after a run, and which were delivered. Documented in modules/notifications.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.plugin_utils.notify import failures, findings
 from ansible_collections.day2.ops.plugins.plugin_utils.notify.channels import (
     SEVERITIES,
@@ -189,7 +189,7 @@ def _announcement(said: Mapping[str, Any]) -> Announcement:
 
 
 def _planned(store: Store, plan: Any, now: datetime) -> tuple[State, Plan, list[str]]:
-    """The plan, stored before anything is sent. Where it cannot be stored, people are told all the same."""
+    """The plan, stored before anything is sent. Where it cannot be stored, the messages are sent all the same."""
     before, planned = State(), None
     notes: list[str] = []
     try:

@@ -17,15 +17,16 @@ from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.plugin_utils.history import views
+from ansible_collections.day2.ops.plugins.plugin_utils.history.dialects import is_server
 from ansible_collections.day2.ops.plugins.plugin_utils.history.remember import Memory
-from ansible_collections.day2.ops.plugins.plugin_utils.history.store import is_server
 from ansible_collections.day2.ops.plugins.plugin_utils.report import acknowledge, hostvars, write
 from ansible_collections.day2.ops.plugins.plugin_utils.report.deliver import check_name, deliver
 from ansible_collections.day2.ops.plugins.plugin_utils.report.document import Report, Run, Steps, build
 from ansible_collections.day2.ops.plugins.plugin_utils.report.version import collection_version
 
-# Set by roles for each step that was taken, and by the playbook where one failed.
-_STEP_RESULTS, _STEP_FAILED = "day2_step_results", "day2_step_failed"
+# Set by roles for each step that was taken, and by the playbook where one failed, where there is none, and where there
+# should be one.
+_STEP_FACTS = ("day2_step_results", "day2_step_failed", "day2_step_none", "day2_step_missing")
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "title": {"type": "str", "required": True},
     "cadence": {"type": "str"},
@@ -144,10 +145,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             keep_days=arguments["history_days"],
             writes=not self._task.check_mode,
         )
-        taken, failed = (dict(inputs.hosts.registered(name)) for name in (_STEP_RESULTS, _STEP_FAILED))
+        taken, *reasons = (dict(inputs.hosts.registered(name)) for name in _STEP_FACTS)
         steps = {
-            host: Steps(taken[host] or (), str(failed[host]) if failed[host] else None)
+            host: Steps(taken[host] or (), *(str(facts[host]) if facts[host] else None for facts in reasons))
             for host in taken
-            if taken[host] or failed[host]
+            if taken[host] or any(facts[host] for facts in reasons)
         }
         return build(run, inputs.hosts.registered(arguments["variable"]), now, inputs.acknowledged, memory, steps)

@@ -37,7 +37,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         directory = Path(os.path.abspath(arguments["directory"]))
         try:
             check_name("run_id", arguments["run_id"])
-            parts = merge.find([Path(os.path.abspath(each)) for each in arguments["sources"]], arguments["run_id"])
+            parts = merge.find([Path(os.path.abspath(source)) for source in arguments["sources"]], arguments["run_id"])
             report = merge.merge(parts, arguments["fail_on"])
             before = Path(write.paths(directory, report.run)["json"])
             # A part that came late: what was joined without it is joined again.

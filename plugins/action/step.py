@@ -13,9 +13,9 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.steps import record
-from ansible_collections.day2.ops.plugins.module_utils.steps.spec import Step, StepError, parse_steps
 from ansible_collections.day2.ops.plugins.plugin_utils.roles import role_problems
+from ansible_collections.day2.ops.plugins.plugin_utils.steps import record
+from ansible_collections.day2.ops.plugins.plugin_utils.steps.spec import Step, StepError, parse_steps
 
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "required": True, "choices": ["checked", "begun", "ended", "failed"]},
@@ -23,12 +23,11 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "step": {"type": "dict"},
     "results": {"type": "list", "elements": "raw", "default": []},
     "began": {"type": "float"},
-    "outcome": {"type": "dict", "default": {}},
-    "collected": {"type": "list", "elements": "raw", "default": []},
+    "outcome": {"type": "raw"},
     "task": {"type": "str", "default": ""},
     "result": {"type": "dict", "default": {}},
 }
-_NEEDS = {"checked": ("steps",), "begun": ("step",), "ended": ("step", "began"), "failed": ("step", "began")}
+_NEEDS = {"checked": ("steps",), "begun": ("step",), "ended": ("step",), "failed": ("step", "began")}
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -62,7 +61,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 def _recorded(step: Step, arguments: Mapping[str, Any], planning: bool) -> dict[str, Any]:
     now, earlier = time.time(), list(arguments["results"])
-    collected, began = arguments["collected"], arguments["began"]
+    outcome, began = arguments["outcome"], arguments["began"]
+    if began is None:
+        began = now
     if arguments["state"] == "begun":
         rows = [record.begun(step, now)]
         return {
@@ -73,7 +74,7 @@ def _recorded(step: Step, arguments: Mapping[str, Any], planning: bool) -> dict[
             "msg": step.title,
         }
     if arguments["state"] == "ended":
-        rows = record.ended(step, arguments["outcome"], collected, began, now, planning)
+        rows = record.ended(step, outcome, began, now, planning)
     else:
-        rows = record.failed(step, arguments["task"], arguments["result"], collected, began, now)
+        rows = record.failed(step, arguments["task"], arguments["result"], outcome, began, now)
     return {"results": [*earlier, *rows], "msg": f"{step.title}: {rows[-1]['message']}"}

@@ -11,29 +11,43 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   copy_to:
-    description: A second location, as O(repository). A copy that failed is made up for by the next run.
-    type: str
+    description:
+      - A second repository to which every set is copied, as O(repository). The next run makes copies that failed.
+    type: raw
   encrypt_to:
-    description: Recipients of age (public keys). Files of the set are encrypted before they leave the host.
+    description:
+      - Public keys of age (C(age1...)) or of SSH for which the files of a set are encrypted before they leave the host.
+      - A secret key here, or in any other option, is refused before the task sends anything to the host.
     type: list
     elements: str
     default: []
   identity:
-    description: A file with a secret key of age, for O(verify). Without it an encrypted set is verified by digests.
+    description:
+      - Path of a file on the host with a secret key of age, by which O(verify=read) decrypts what was stored. Without
+        it an encrypted set is verified by the digests of its files only.
     type: path
   keep:
     description:
       - Which sets stay. C(last) n sets, those younger than C(age), the newest of each of n C(hourly), C(daily),
         C(weekly), C(monthly) or C(yearly) periods, in UTC. Rules add up. Without any rule everything stays.
-      - The newest set and the newest C(min_verified) verified sets (2) stay whatever the rules say. Nothing goes while
-        there are fewer of them, in a run whose backup failed, or when the clock was set back.
+      - The newest set and the newest C(min_verified) verified sets (2) stay whatever the rules say. Nothing is pruned
+        while there are fewer of them, in a run whose backup failed, or when the clock was set back.
     type: dict
   copy_keep:
-    description: The same for O(copy_to). Without it O(keep).
+    description:
+      - Which sets stay in the second repository O(copy_to), with the rules of O(keep). Without it O(keep) decides.
     type: dict
   max_age:
-    description: Makes a set only when the newest good one is older, such as V(20h). Without it every run makes one.
+    description:
+      - Makes a set only when the newest good set is older than this, such as V(20h). Without it every run makes one.
     type: str
+  planned_directories:
+    description:
+      - In check mode, directories of O(repository) and O(copy_to) that a task before this one makes, or gives to the
+        user of this task, in a run. The plan does not warn that they are missing or not writable.
+    type: list
+    elements: path
+    default: []
   verify:
     description:
       - V(read) reads the set back from the repository, compares digests, decrypts, decompresses and parses all of it.
@@ -42,27 +56,28 @@ options:
     choices: [none, read]
     default: read
   lock_wait:
-    description: How long to wait for another run, such as V(10m). Without it a second run is refused at once.
+    description:
+      - How long to wait for another run with the same repository and series to end, such as V(10m). V(0s) refuses at
+        once.
     type: str
     default: 0s
   jobs:
-    description: How many streams at the same time. Without it as many as there are processors.
+    description:
+      - How many files of a set are written or read at the same time. Without it as many as there are processors.
     type: int
   compression_level:
-    description:
-      - zstd's level, 1 to 19, for everything.
-      - Without it the level is 3, and for each large table of a database a sample of its rows decides between it and
-        parameters that suit rows of numbers, times and keys. The manifest names them; C(zstd -d) reads all of it.
+    description: Level of C(zstd), 1 to 19, for all files of a set.
     type: int
+    default: 1
   spool_max:
-    description: How much may wait in memory for a slow S3, of all streams together. There is no spool on disk.
+    description: How many bytes may wait in memory for a slow S3, of all files together. Nothing is spooled on disk.
     type: str
     default: 64MiB
   timeout:
-    description: How long one stream may take, such as V(6h).
+    description: How long writing one file of a set may take, such as V(6h). Without it there is no limit.
     type: str
   run_id:
-    description: A name that sets of one run of several backups share.
+    description: A name that is written into the sets, by which those of one run of several backups are found together.
     type: str
 requirements:
   - zstd

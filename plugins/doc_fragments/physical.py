@@ -6,21 +6,21 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Physical backups by pgBackRest: which stanza, and how one is restored."""
+    """Options of physical backups by pgBackRest, and of their restores."""
 
     DOCUMENTATION = r"""
 options:
   stanza:
-    description: The name under which pgBackRest knows the cluster.
+    description: Name of the pgBackRest stanza of the PostgreSQL cluster.
     type: str
     default: main
   pgbackrest_config:
     description:
-      - pgBackRest's configuration file. Without it the one that pgBackRest finds. Passphrases and keys stay in it, or
-        in variables C(PGBACKREST_*) of the task's environment.
+      - Path of pgBackRest's configuration file. Without it pgBackRest looks for the file in its usual places.
+      - Passphrases and keys belong into this file, or into C(PGBACKREST_*) variables in the environment of the task.
     type: path
   pgbackrest_repo:
-    description: The number of the repository, where there are several.
+    description: Number of the pgBackRest repository (C(repo1) is V(1)), where the configuration has several.
     type: int
     default: 1
 requirements:
@@ -31,64 +31,76 @@ requirements:
 options:
   recover_to:
     description:
-      - What is to be reached - V(latest) (the end of the archive), V(immediate) (the end of a backup), or a mapping of
-        one of C(time), C(lsn), C(name) (a restore point) or C(xid). A time has to name its zone.
-      - C(backup) beside it names the backup to begin with, C(timeline) the timeline to end on. C(type) V(latest) or
-        V(immediate) stands for these words then.
-      - What is not reachable is refused with the range that is. A name and a transaction are looked for in the WAL.
+      - Recovery target of a physical restore - V(latest) (the end of the archived WAL), V(immediate) (the end of a
+        backup), or a mapping with one of the keys C(time), C(lsn), C(name) (a restore point) and C(xid). A time must
+        include its time zone.
+      - The mapping may also have C(backup), the label of the backup to start from, and C(timeline), the timeline to end
+        on. C(type) with V(latest) or V(immediate) combines these two keys with the end of the archive or of a backup.
+      - A target that cannot be reached is refused, and the message states the range that can be reached. A name and a
+        transaction are searched for in the WAL.
+      - A target that exists on several timelines (after a recovery or a failover) is refused unless C(timeline) selects
+        one. A restore point whose name was used twice since the backup is refused as well.
     type: raw
   recovery_action:
-    description: Whether the cluster is opened at its target, or stays there read-only.
+    description: Whether the cluster is promoted when it has reached O(recover_to), or stays paused there, read-only.
     type: str
     choices: [promote, pause]
     default: promote
   data_dir:
-    description: The cluster's data directory. Without it that of pgBackRest's configuration (C(pg1-path)).
+    description: Data directory of the PostgreSQL cluster. Without it C(pg1-path) of pgBackRest's configuration.
     type: path
   keep_data:
     description:
-      - Keeps the old data directory under a dated name; a restore that fails then puts it back. It needs room for both.
-        Transactions that are in its WAL only, because the archive has not got it, are a warning.
-      - Without it files that are as they should be are reused (C(--delta)), and there is no way back. It is refused
-        when transactions are in no archive.
-      - A run that was killed is finished by the next one with the same target. O(state=reverted) goes back to the old
-        files instead.
+      - Whether a restore in place keeps the old data directory under a dated name. A restore that fails then puts it
+        back. This needs disk space for both directories. Transactions that are only in the WAL of the old directory,
+        and not in the archive, are reported in a warning.
+      - With V(false) files that have the right contents already are reused (C(--delta)), and the restore cannot be
+        reverted. It is refused when there are transactions that are not in the archive.
+      - A run that was killed is completed by the next run with the same target. O(state=reverted) puts the old files
+        back instead.
     type: bool
     default: true
   archiving:
     description:
-      - Whether a cluster that is restored in place archives its WAL into the stanza.
-      - V(auto) has it archive as configured where it replaces the cluster that the stanza backs up (same system
-        identifier, C(pg1-path), and not itself restored without archiving). Anywhere else, such as in an empty
-        directory or on another host, it would put its WAL among the original's, so C(archive_mode) is off.
-      - V(preserve) leaves C(archive_mode) as it was backed up - for a host that takes the original's place.
-      - V(disable) switches it off.
+      - Whether a cluster that was restored in place archives its WAL into the stanza.
+      - With V(auto) it archives as configured if it replaces the cluster that the stanza backs up (same system
+        identifier, C(pg1-path), and not itself a restore without archiving). In any other place, such as an empty
+        directory or another host, its WAL would be mixed with that of the original cluster, so C(archive_mode) is set
+        to off.
+      - V(preserve) leaves C(archive_mode) as it was backed up, for a host that replaces the original one.
+      - V(disable) sets C(archive_mode) to off.
     type: str
     choices: [auto, preserve, disable]
     default: auto
   unit:
-    description: The systemd unit of the cluster, where it is not the one of Debian's or PostgreSQL's packages.
+    description:
+      - Name of the systemd unit of the PostgreSQL cluster, if it differs from that of Debian's or PostgreSQL's
+        packages.
     type: str
   scratch_cluster:
     description:
-      - Restores into a cluster of its own under this directory instead. It listens on a socket in there only, archives
-        nothing, and runs no subscription, no preloaded library and no autovacuum.
+      - Directory in which a separate cluster is restored, instead of a restore in place. The server of this scratch
+        cluster listens only on a socket in the directory. It archives nothing, and runs no subscriptions, no preloaded
+        libraries and no autovacuum.
     type: path
   scratch_state:
-    description: Whether the scratch cluster is made, or stopped and removed.
+    description:
+      - Whether the cluster in O(scratch_cluster) is restored and started (V(present)), or stopped and removed
+        (V(absent)).
     type: str
     choices: [present, absent]
     default: present
   scratch_port:
-    description: The number in the name of its socket.
+    description: Port number of the scratch cluster. It is only part of the name of its socket; no TCP port is opened.
     type: int
     default: 54329
   scratch_settings:
-    description: More server settings for it, such as a C(shared_preload_libraries) that its tables need.
+    description:
+      - Additional server settings of the scratch cluster, such as C(shared_preload_libraries) that its tables need.
     type: dict
     default: {}
   recovery_timeout:
-    description: How long the recovery may take until the target is reached.
+    description: Maximum time that the recovery may take to reach O(recover_to), such as V(90m).
     type: str
     default: 1h
 """

@@ -11,25 +11,27 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   expect:
-    description: What the site expects of the restored database. A single wrong answer is a failure.
+    description: Queries with the answers that the restored database has to give. A single wrong answer is a failure.
     type: list
     elements: dict
     default: []
     suboptions:
       query:
-        description: One SELECT of one column and one row. It is run read-only.
+        description: A SELECT statement that returns one column and one row. It is run in a read-only transaction.
         type: str
         required: true
       result:
-        description: The answer, as psql prints it.
+        description: The answer that O(expect[].query) has to give, as psql prints it.
         type: str
         required: true
       title:
-        description: How messages call it.
+        description: What messages call this query. Without it they quote the query.
         type: str
         default: ''
   amcheck:
-    description: Checks B-tree indexes by C(amcheck), where the server has it and the role is a superuser.
+    description:
+      - Whether the B-tree indexes of the restored database are checked by the extension C(amcheck). It needs a
+        superuser.
     type: bool
     default: true
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: reason
 short_description: Why a task failed, in one line for people
-version_added: 0.3.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - What a task returned says why it failed in different places - C(msg), the items of a loop, the last line that a
@@ -43,7 +43,7 @@ _value:
 from typing import Any, Callable, Mapping
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.day2.ops.plugins.module_utils.steps.record import reason
+from ansible_collections.day2.ops.plugins.plugin_utils.steps.record import reason
 
 
 def in_words(result: object) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: day2ctl
 short_description: The program day2ctl as a file on the controller
-version_added: 0.3.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - Packs what goes on at a host when Ansible does not run into one file that Python runs, and returns its path.

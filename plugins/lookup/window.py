@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: window
 short_description: Windows of maintenance - open now, until when, and when next
-version_added: 0.3.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - Answers from the windows of a system, as C(day2_windows) lists them, whether one is open, how long it stays open,
@@ -32,7 +32,7 @@ options:
   ahead:
     description:
       - How much further than its notice a window is in C(due), such as V(24h). Who looks once a day looks a day
-        ahead, and nobody is told late.
+        ahead, and nobody is notified late.
     type: str
     default: '0'
 requirements:
@@ -77,7 +77,7 @@ _raw:
           C(duration) and C(notice) in seconds, and C(when), which says it in words.
       type: dict
     seconds_left:
-      description: How long it stays open; 0 where none is.
+      description: The seconds for which the window stays open; 0 where none is open.
       type: int
     seconds_until:
       description: How long until the next one begins; 0 where one is open, null where none comes.
@@ -90,7 +90,7 @@ _raw:
       type: list
       elements: dict
     due:
-      description: Windows that begin within their notice (and O(ahead)); people are to be told of them.
+      description: Windows that begin within their notice (and O(ahead)); people are to be notified of them.
       type: list
       elements: dict
     text:
@@ -104,8 +104,9 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
+from ansible_collections.day2.ops.plugins.module_utils.checks.entries import meant
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.windows.inventory import parse_windows
 from ansible_collections.day2.ops.plugins.module_utils.windows.words import answer
 
@@ -119,7 +120,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
             # Ansible itself lets it pass, and a misspelt `at` would be answered with now.
-            raise AnsibleLookupError(f"'{unknown[0]}' is no option; there are {', '.join(_OPTIONS)}")
+            raise AnsibleLookupError(f"'{unknown[0]}' is no option; {meant(unknown[0], _OPTIONS)}")
         self.set_options(var_options=variables, direct=options)
         moment, count, ahead = _moment(self.get_option("at")), self.get_option("count"), self.get_option("ahead")
         if count < 1:

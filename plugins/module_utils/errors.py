@@ -10,6 +10,19 @@ from __future__ import annotations
 class Day2Error(Exception):
     """Something a person has to act on; the message says what."""
 
+    def __str__(self) -> str:
+        # Names of files and roles may have bytes that are no text, which no terminal and no report takes.
+        return printable(super().__str__())
+
+
+def printable(text: str) -> str:
+    """Text of names as they are stored, for people: bytes that are not UTF-8 as `\\xf6`."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        # Half a character of JSON's, which is nobody's byte.
+        return text.encode("utf-8", "backslashreplace").decode()
+
 
 class CheckError(Day2Error):
     """A malformed request: which check, which field, and what is wrong with it."""

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: baseline
-short_description: Record what later checks compare with
+short_description: Record the state that later checks compare a host with
 version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - Records the baselines of all checks of probe C(baseline) in a list of checks on the host - accounts, sudo rights,
     firewall rules, modes of files, figures. M(day2.ops.checklist) compares with them.
-  - Other checks in the list are passed over, so that a whole checklist can be given.
+  - Other checks in the list are ignored, so that a whole checklist can be given.
 options:
   checks:
-    description: The checks; those of probe C(baseline) count. See M(day2.ops.checklist).
+    description: A list of checks as for M(day2.ops.checklist). Those of probe C(baseline) are recorded.
     type: list
     elements: raw
     required: true
   only:
-    description: Ids of the checks whose baseline is recorded; without it all of them.
+    description: Ids of the checks whose baseline is recorded. Without it, all of O(checks).
     type: list
     elements: str
   secrets:

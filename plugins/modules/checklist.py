@@ -28,12 +28,15 @@ options:
         an operator (C(>), C(>=), C(<), C(<=), C(==), C(!=)) and a quantity - a number, percentage (C(80%)), bytes
         (C(10GB), C(2Gi)), duration (C(500ms), C(30d)), rate (C(100/s)) or a word (C(!= active)). Put it in quotes.
       - Without C(critical) a probe's built-in expectation is critical - a service that is not active, an HTTP status of
-        400 or more, a port that does not connect, a failed login, a program that does not exit with 0.
+        400 or more, a port that does not connect, a failed login, a program that does not exit with 0. A threshold
+        replaces the expectation of its own quantity only - one on what a program prints says nothing about how it
+        exits.
       - C(metric) chooses a quantity of the probe, C(unit) the unit of the result.
       - C(timeout) overrides O(timeout), C(run_as) names the user that the check runs as (needs root), C(enabled)
         switches a check off, C(ref) lists ids of the operations manual.
-      - Passwords and whatever else has the shape of a secret are kept out of the invocation, of logs and of results. A
-        password file or a service entry on the target is better still.
+      - Passwords, headers, command lines with their environment, and whatever else has the shape of a secret are kept
+        out of the invocation and of logs. Secrets are masked in results. A password file or a service entry on the
+        target is better still.
     type: list
     elements: raw
     required: true
@@ -57,6 +60,13 @@ options:
         that was just started. The last answers are returned.
     type: str
     default: "0"
+  planned:
+    description:
+      - Whether the checks are only validated. Each is returned as V(skipped), and no probe runs. For a plan (check
+        mode) of work whose outcome the checks would judge afterwards.
+    type: bool
+    default: false
+    version_added: 0.1.0
   secrets:
     description:
       - Filled by the action plugin of the same name, which moves secrets here out of O(checks). Not for playbooks.
@@ -175,15 +185,15 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.probes.runner import (
     in_one_sentence,
     run_checklist,
     run_until_well,
 )
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import QuantityError, parse_duration
 
-# module_utils/maintenance/store.py has it too; most calls do not load that.
+# module_utils/maintenance/states.py has it too; most calls do not load that.
 _LEASES = "/var/lib/day2/maintenance"
 
 
@@ -195,6 +205,7 @@ def main() -> None:
             "deadline": {"type": "str", "default": "60"},
             "workers": {"type": "int", "default": 8},
             "wait": {"type": "str", "default": "0"},
+            "planned": {"type": "bool", "default": False},
             "secrets": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,
@@ -217,6 +228,7 @@ def main() -> None:
                 deadline=limits["deadline"],
                 workers=params["workers"],
                 secrets=secrets,
+                planned=params["planned"],
             ),
             limits["wait"],
         )
@@ -233,11 +245,11 @@ def _leases() -> list[dict[str, Any]]:
     if not os.path.isdir(_LEASES):
         return []
     # Most hosts are not in maintenance, and need not compile what knows about it.
-    from ansible_collections.day2.ops.plugins.module_utils.maintenance import mode
-    from ansible_collections.day2.ops.plugins.module_utils.maintenance.store import Store
+    from ansible_collections.day2.ops.plugins.module_utils.maintenance.states import StateFiles, reading
+    from ansible_collections.day2.ops.plugins.module_utils.maintenance.status import knowing
 
     try:
-        return mode.knowing(Store(_LEASES))
+        return knowing(StateFiles(_LEASES), reading())
     except (Day2Error, OSError):
         return []
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: file_backup
 short_description: Back up directories into proven sets
-version_added: 0.3.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - Packs configuration, applications or logs into one backup set, of the same kind and with the same options as
@@ -19,13 +19,19 @@ extends_documentation_fragment:
   - day2.ops.making
   - day2.ops.attributes
 options:
+  repository:
+    description:
+      - Where the backup sets are - an absolute path, an address, or a mapping
+        (O(day2.ops.pg_backup#module:repository)).
+    type: raw
+    required: true
   paths:
-    description: Absolute paths of directories or files.
+    description: Absolute paths of the directories and files that are backed up.
     type: list
     elements: path
     required: true
   exclude:
-    description: Shell patterns of what is left out, as tar takes them.
+    description: Shell patterns of files and directories that are left out, as C(tar --exclude) takes them.
     type: list
     elements: str
     default: []
@@ -42,13 +48,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Back up the configuration
+- name: Back up the configuration of this host
   day2.ops.file_backup:
-    paths: [/etc/shop, /etc/nginx]
+    paths: [/etc]
     exclude: ["*.swp"]
-    repository: /var/backups/shop
+    repository: /var/backups/files
     series: configuration
     keep: {daily: 30}
+  become: true
 """
 
 RETURN = r"""
@@ -125,9 +132,10 @@ locations:
 
 from functools import partial
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.backup import arguments
-from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import (
+from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed, Plan, run
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.file_sets.packing import (
     KIND,
     Options,
     check,
@@ -135,14 +143,15 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import (
     host,
     pack,
 )
-from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed, Plan, run
-from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.process.masked_module import MaskedModule
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = MaskedModule(
+        arguments.secret_values,
         argument_spec={
             **arguments.REPOSITORY,
+            "repository": {**arguments.PLACE, "required": True},
             **arguments.MAKING,
             "paths": {"type": "list", "elements": "path", "required": True},
             "exclude": {"type": "list", "elements": "str", "default": []},

@@ -7,67 +7,77 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: file_restore
-short_description: Restore directories and files without risking what is there
-version_added: 0.3.0
+short_description: Restore directories and files without risk to the existing ones
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
-  - Puts paths back as a set of M(day2.ops.file_backup) has them. Each archive is read whole, unpacked beside its path
-    and counted; only when all paths are there and on the disk do they change places with what is there.
-  - At every instant a path is the old one or the new one, also when the run is killed; the next run clears
-    what it left. A failure leaves every path as it was.
-  - What was replaced is kept beside it, hidden, for O(keep_old). O(state=reverted) puts it back.
+  - Restores paths from a backup set of M(day2.ops.file_backup). Each archive is read completely, unpacked beside its
+    path, and its entries are counted; only when all paths are unpacked and synced are they exchanged with the existing
+    ones.
+  - At every instant a path is the old one or the new one, also when the run is killed; the next run removes what a
+    killed run left behind. A failure leaves every path as it was.
+  - What was replaced is kept in a hidden directory beside the path for O(keep_old). O(state=reverted) puts it back.
 extends_documentation_fragment:
   - day2.ops.repository
 options:
+  repository:
+    description:
+      - Where the backup sets are - an absolute path, an address, or a mapping
+        (O(day2.ops.pg_backup#module:repository)).
+    type: raw
+    required: true
   series:
-    description: The series of the sets.
+    description: Name of the series of backup sets.
     default: files
   source:
     description:
-      - V(latest), the id of a set, or a time such as V(2026-01-31 02:00) (UTC, or with a zone), which is the newest
-        set taken at or before it.
-      - Damaged sets are never taken; V(latest) warns of newer ones that are.
+      - Which backup set to restore - V(latest), the id of a set, or a time such as V(2026-01-31 02:00) (UTC, or with a
+        time zone), which selects the newest set made at or before that time.
+      - Sets that are marked as damaged are never selected. V(latest) warns of newer sets that are damaged.
     type: str
     default: latest
   run_id:
-    description: Only sets of this run, as O(day2.ops.file_backup#module:run_id) named it.
+    description: Only backup sets with this run id (O(day2.ops.file_backup#module:run_id)) are considered.
     type: str
   paths:
-    description: Which paths of the set. Without it all of them.
+    description: Paths of the backup set to restore. Without it all paths of the set.
     type: list
     elements: path
     default: []
   root:
-    description: A directory below which the paths are restored, instead of in their own place.
+    description: Directory below which the paths are restored, instead of at their original location.
     type: path
   identity:
-    description: The file of a secret key of age, for an encrypted set.
+    description: Path of a file with a secret key of age, for an encrypted backup set.
     type: path
   state:
     description:
-      - V(present) restores. It does so in each run.
-      - V(reverted) puts back what the newest restore replaced, and keeps what that one had put there. With O(paths) the
-        repository is not needed.
+      - V(present) restores, in every run.
+      - V(reverted) puts back what the newest restore replaced, and keeps what that restore had put there. With O(paths)
+        the repository is not needed.
     type: str
     choices: [present, reverted]
     default: present
   keep_old:
-    description: How long what was replaced is kept. Later restores of the same path remove it.
+    description:
+      - How long replaced directories and files are kept. Later restores of the same path remove them after that time.
     type: str
     default: 7d
   lock_wait:
-    description: How long to wait for another restore of the same path. Without it a second one is refused at once.
+    description: How long to wait for another restore of the same path. With V(0s) a second restore is refused at once.
     type: str
     default: 0s
 attributes:
   check_mode:
-    description: Reads the archives whole and says what would be restored and how much it is. Nothing is changed.
+    description: Reads the archives completely, and reports what would be restored and its size. Nothing is changed.
     support: full
   diff_mode:
-    description: Names of what would differ (C(+) added, C(-) removed, C(~) changed), two hundred a path. No contents.
+    description:
+      - Shows names of entries that were added (C(+)), removed (C(-)) or changed (C(~)), up to two hundred for each
+        path. Contents are not shown.
     support: full
   platform:
-    description: Runs on the host that is to have the files.
+    description: Runs on the host to which the files are restored.
     support: full
     platforms: posix
 requirements:
@@ -75,12 +85,14 @@ requirements:
   - zstd
   - age, for an encrypted set
   - boto3, for S3
+  - OpenSSH's sftp, for SFTP
 notes:
-  - Run it as root; any other user owns all that it restores.
-  - Programs that hold files of the old one open go on with these. Stop or reload them.
-  - What was replaced lies in C(.<name>.day2-old-<time>/content) beside the path, which only its owner can enter.
-  - A file system without an exchange of names (C(renameat2)), such as NFS, has a moment in which neither is there. A
-    run that was killed in it is made good by the next one.
+  - Run the module as root. Any other user becomes the owner of everything that is restored.
+  - Programs that have old files open keep using them. Stop or reload these programs.
+  - What was replaced is kept in C(.<name>.day2-old-<time>/content) beside the path. Only its owner can enter this
+    directory.
+  - On a file system that cannot exchange two names (C(renameat2)), such as NFS, the path is missing for a moment. If a
+    run is killed in that moment, the next run repairs it.
 seealso:
   - module: day2.ops.file_backup
   - module: day2.ops.pg_backup_info
@@ -88,13 +100,13 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Put the configuration back to last night
+- name: Restore the configuration from last night's backup
   day2.ops.file_restore:
     repository: /var/backups/shop
     series: configuration
     paths: [/etc/shop]
 
-- name: That was a mistake
+- name: Revert that restore
   day2.ops.file_restore:
     repository: /var/backups/shop
     series: configuration
@@ -111,37 +123,37 @@ EXAMPLES = r"""
 
 RETURN = r"""
 set:
-  description: The set that was restored (RV(day2.ops.file_backup#module:set)). Null with O(state=reverted).
+  description: The backup set that was restored (RV(day2.ops.file_backup#module:set)). Null with O(state=reverted).
   returned: success
   type: dict
 paths:
-  description: What was restored, or put back.
+  description: The paths that were restored, or put back.
   returned: success
   type: list
   elements: dict
   contains:
-    path: {description: The path in the set., type: str, sample: /etc/shop}
-    place: {description: 'Where it went: the same, or below O(root).', type: str, sample: /etc/shop}
-    existed: {description: Whether there was something before., type: bool, sample: true}
+    path: {description: The path in the backup set., type: str, sample: /etc/shop}
+    place: {description: 'Where it was restored: the same path, or below O(root).', type: str, sample: /etc/shop}
+    existed: {description: Whether the path existed before., type: bool, sample: true}
     kept:
-      description: The directory that keeps what was there, or null.
+      description: Directory in which the replaced path is kept, or null.
       type: str
       sample: /etc/.shop.day2-old-20260131T093000Z
-    entries: {description: 'How many files and directories. With O(state=present).', type: int, sample: 42}
-    size: {description: 'Bytes of its files. With O(state=present).', type: int, sample: 104857600}
+    entries: {description: 'Number of files and directories. With O(state=present).', type: int, sample: 42}
+    size: {description: 'Size of the files in bytes. With O(state=present).', type: int, sample: 104857600}
 reverted:
-  description: Whether what was replaced was put back.
+  description: Whether a restore was reverted.
   returned: success
   type: bool
   sample: false
 removed:
-  description: What had been kept for longer than O(keep_old).
+  description: Directories that were removed because they had been kept for longer than O(keep_old).
   returned: success
   type: list
   elements: str
   sample: []
 cleared:
-  description: What interrupted runs had left beside the paths.
+  description: Remains of interrupted runs beside the paths that were removed.
   returned: success
   type: list
   elements: str
@@ -154,17 +166,20 @@ step:
 
 from typing import Any, Mapping
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.backup import arguments
-from ansible_collections.day2.ops.plugins.module_utils.backup.file_restore import Order, restore, revert
-from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import KIND
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.file_sets.packing import KIND
+from ansible_collections.day2.ops.plugins.module_utils.file_sets.restore import Order, restore, revert
+from ansible_collections.day2.ops.plugins.module_utils.process.masked_module import MaskedModule
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import parse_lifetime
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = MaskedModule(
+        arguments.secret_values,
         argument_spec={
             **arguments.REPOSITORY,
+            "repository": {**arguments.PLACE, "required": True},
             "series": {"type": "str", "default": KIND},
             "source": {"type": "str", "default": "latest"},
             "run_id": {"type": "str"},
@@ -194,7 +209,7 @@ def _run(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str, A
         paths=params["paths"],
         root=params["root"],
         identity=params["identity"],
-        keep_old=arguments.seconds(params, "keep_old") or 0.0,
+        keep_old=arguments.seconds(params, "keep_old", parse_lifetime) or 0.0,
         lock_wait=arguments.seconds(params, "lock_wait") or 0.0,
     )
     repository = arguments.repository(params)

@@ -8,15 +8,15 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: inventory_lint
 short_description: Look for mistakes in the checklists of an inventory
-version_added: 0.2.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
-  - Reads the variables of a host that its checklists would use, without asking the host, and fails with all that is
-    wrong with them - malformed checks, views, steps (whose roles have to be there) and acknowledgements of checks that
-    are not there, malformed channels of notifications, variables whose names look like those of a checklist and are
-    none, one id for two questions.
-  - Names checks that ask the same and contradict each other - one value that is a warning in one of them and critical
-    in the other.
+  - Reads the variables of a host that its checklists would use, without asking the host, and fails with all problems
+    in them - malformed checks, views, steps, windows and channels of notifications, steps whose role does not exist,
+    acknowledgements of checks that do not exist, variables that are named almost like a list of checks or a setting of
+    a role, one id that two different checks have, and all that is wrong with the plan of a failover (C(day2_dr_plan)).
+  - Names checks that read the same value and contradict each other - one value is a warning in one of them and
+    critical in the other.
 extends_documentation_fragment: day2.ops.attributes.controller
 options:
   cadences:
@@ -26,10 +26,10 @@ options:
       - With V(maintenance) the steps of emergencies (C(day2_emergency_<type>_steps)) are looked at too.
     type: list
     elements: str
-    default: [daily, weekly, monthly, quarterly, backup, drill, recovery, maintenance]
+    default: [daily, weekly, monthly, quarterly, backup, drill, recovery, maintenance, dr, failover]
 attributes:
   check_mode:
-    description: Only looks, in check mode and otherwise.
+    description: The module changes nothing, in check mode or otherwise.
     support: full
 seealso:
   - module: day2.ops.checklist
@@ -66,6 +66,6 @@ problems:
   type: list
   elements: str
   sample:
-    - "daily check 'memory' and weekly check 'ram' ask the same and contradict each other:
+    - "daily check 'memory' and weekly check 'ram' read the same value and contradict each other:
        95 % is warning in the one and critical in the other"
 """

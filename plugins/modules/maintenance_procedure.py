@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: maintenance_procedure
-short_description: Decide whether maintenance may begin, go on and end
-version_added: 0.3.0
+short_description: Decide whether a maintenance may begin, continue and end
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - What role P(day2.ops.maintenance_window#role) asks before each of its parts. It runs on the controller and changes
     nothing.
   - Scheduled maintenance needs an open window (a plan, in check mode, the next one), emergency maintenance a reason
-    and somebody who may approve it. All that keeps it from beginning is told at once.
+    and somebody who may approve it. All reasons for a refusal are returned at once.
 extends_documentation_fragment: day2.ops.attributes.controller
 options:
   state:
@@ -22,9 +22,9 @@ options:
       - V(admitted) says how long it may last, or fails with what is wrong.
       - V(fitting) says whether there is time for O(step).
       - V(decided) says whether the service comes back.
-      - V(told) says how it ended, for those who wait for it.
+      - V(summarized) returns the announcement of how it ended. In check mode it describes the plan.
     type: str
-    choices: [admitted, fitting, decided, told]
+    choices: [admitted, fitting, decided, summarized]
     required: true
   system:
     description: The name of the system.
@@ -34,7 +34,7 @@ options:
     description: The kind of the emergency, V(security), V(database) or V(application). Without it, it is scheduled.
     type: str
   reason:
-    description: Why. An emergency needs it.
+    description: The reason for the maintenance. An emergency needs one.
     type: str
     default: ''
   approved_by:
@@ -42,7 +42,7 @@ options:
     type: str
     default: ''
   approvers:
-    description: Who may approve.
+    description: The names of those who may approve an emergency.
     type: list
     elements: str
     default: []
@@ -52,28 +52,28 @@ options:
     elements: dict
     default: []
   duration:
-    description: How long at most. Scheduled maintenance ends with its window in any case.
+    description: How long the maintenance may last, such as V(2h). A scheduled one ends with its window in any case.
     type: str
   reserve:
-    description: What of it is kept for verification.
+    description: How much of the maintenance is reserved for verification, such as V(15m).
     type: str
     default: 15m
   steps:
-    description: The steps to be taken - mappings of C(id), C(title), C(role), C(entry_point), C(duration), C(ref).
+    description: The steps - mappings of C(id), C(title), C(role), C(entry_point), C(duration) and C(ref).
     type: list
     elements: raw
     default: []
   step:
-    description: One of them.
+    description: The step that O(state=fitting) asks about, one of O(steps).
     type: dict
   seconds_left:
-    description: How long the lease holds.
+    description: The seconds for which the lease is still valid.
     type: float
   seconds:
-    description: How long it took.
+    description: The seconds that the maintenance took.
     type: float
   decision:
-    description: What V(decided) returned. Without it, nobody could decide.
+    description: The result of O(state=decided). Without it, there was no decision.
     type: dict
     default: {}
   reports:
@@ -83,10 +83,10 @@ options:
       C(held_by) (who else keeps it there).
     type: dict
   service:
-    description: The name of what is in maintenance.
+    description: The name of the service that is in maintenance.
     type: str
   owner:
-    description: Who holds the lease.
+    description: The owner of the lease.
     type: str
   outcomes:
     description: >-
@@ -116,16 +116,36 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+begins:
+  description: When it begins, as POSIX seconds. That is now, or for a plan before the window opens, when it opens.
+  returned: state is admitted
+  type: float
+  sample: 1767484800.0
 deadline:
   description: When it ends, as POSIX seconds.
   returned: state is admitted
   type: float
   sample: 1767492000.0
+lease_until:
+  description: When leases for it end, as POSIX seconds, early enough for hosts to have ended the mode at the deadline.
+  returned: state is admitted
+  type: float
+  sample: 1767491990.0
 until:
-  description: The same in UTC.
+  description: The deadline in UTC.
   returned: state is admitted
   type: str
   sample: '2026-01-04T06:00:00Z'
+seconds:
+  description: The seconds from its begin to its deadline.
+  returned: state is admitted
+  type: float
+  sample: 7200.0
+period:
+  description: When it takes place, in words. The begin is named where it is later than now.
+  returned: state is admitted
+  type: str
+  sample: from 2026-01-04T04:00:00Z until 2026-01-04T06:00:00Z
 owner:
   description: Who is to hold the lease.
   returned: state is admitted
@@ -150,24 +170,24 @@ back:
   returned: state is decided
   type: bool
 why:
-  description: Why, or why not.
+  description: The reason for the decision.
   returned: state is decided
   type: str
 todo:
-  description: What somebody has to do where it does not.
+  description: What an operator has to do where the service does not come back.
   returned: state is decided
   type: str
 title:
-  description: How it ended, in one line.
-  returned: state is told
+  description: How the maintenance ended, in one line.
+  returned: state is summarized
   type: str
   sample: 'Maintenance is over: Scheduled maintenance (weekly)'
 text:
-  description: The rest of it.
-  returned: state is told
+  description: The details of the announcement.
+  returned: state is summarized
   type: str
 severity:
   description: V(info), V(warning) or V(critical).
-  returned: state is told
+  returned: state is summarized
   type: str
 """

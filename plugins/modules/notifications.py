@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: notifications
-short_description: Decide who is told what after a run
+short_description: Decide which channel gets which message after a run
 version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
-  - Compares the report of a run with what each channel was told before, and returns the messages to be sent now -
-    what is new or got worse, what is over, and what could not be delivered by earlier runs. It sends nothing itself;
-    role C(day2.ops.notify) does, and is what playbooks use.
+  - Compares the report of a run with what each channel got before, and returns the messages to be sent now -
+    findings that are new or got worse or are resolved, and what earlier runs could not deliver. It sends nothing
+    itself; role C(day2.ops.notify) does, and is what playbooks use.
   - What each channel knows, and what it has not received yet, is kept in a file on the controller. A message is in it
     before it is sent and leaves it when it was delivered.
   - A damaged file is moved aside. One that cannot be read or written is reported, and the messages are returned all the
@@ -29,59 +29,64 @@ options:
     choices: [checked, planned, recorded]
     required: true
   channels:
-    description: The receivers. Their fields are in the guide, C(docs/notify.md).
+    description: The channels that get messages, a list of mappings. Their fields are in C(docs/notify.md).
     type: raw
     required: true
   remind_after:
-    description: After what time a channel is told again of what is still bad, such as V(24h). Empty is never.
+    description:
+      - The time after which a channel is reminded of a finding that is still there, such as V(24h). Without it, never.
     type: str
     default: ''
   directory:
-    description: Where the file is, on the controller. Made if it does not exist. Needed but for V(checked).
+    description:
+      - The directory on the controller in which the file of this module is kept. Made if it does not exist.
+      - Required, except with O(state=checked).
     type: path
   system:
     description: The system's name. Without it, that of the report.
     type: str
     default: ''
   report:
-    description: The C(report.json) of the run.
+    description: The path of the run's C(report.json). O(state=planned) needs it or an O(announcement).
     type: path
   announcement:
-    description: A message instead of a report.
+    description: A message to send with O(state=planned), instead of the findings of a O(report).
     type: dict
     suboptions:
       title:
-        description: What it is about.
+        description: The subject of the message.
         type: str
         required: true
       text:
-        description: The rest of it.
+        description: The text of the message.
         type: str
         default: ''
       severity:
-        description: What chooses the channels.
+        description: The severity of the message. Channels that want this severity get it.
         type: str
         choices: [critical, unknown, warning, info]
         default: info
       action:
-        description: Whether it begins or ends.
+        description: Whether the message opens (V(trigger)) or closes (V(resolve)) an incident.
         type: str
         choices: [trigger, resolve]
         default: trigger
       dedup_key:
-        description: Its name, the same in every run. With one it is sent once until it is resolved, without one always.
+        description:
+          - The key of the incident, the same in every run. With a key the message is sent once until it is resolved,
+            without one in every run.
         type: str
         default: ''
   maintenance:
-    description: Nothing is told as new, and nothing becomes known. What is over is told all the same.
+    description: Whether the system is in maintenance. New findings are then held back, resolved ones are sent.
     type: bool
     default: false
   subject_prefix:
-    description: What every subject begins with.
+    description: Text before the subject of every message.
     type: str
     default: ''
   footer:
-    description: The last line of every text.
+    description: The last line of the text of every message.
     type: str
     default: ''
   report_url:
@@ -89,27 +94,27 @@ options:
     type: str
     default: ''
   spool_age:
-    description: How long an undelivered message is kept.
+    description: How long an undelivered message is kept, such as V(3d).
     type: str
     default: 3d
   spool_attempts:
-    description: In how many runs an undelivered message is tried.
+    description: The number of runs in which an undelivered message is sent again.
     type: int
     default: 20
   most_events:
-    description: How many events go to one PagerDuty channel in a run. The others wait for the next one.
+    description: The most events sent to one PagerDuty channel in a run. The others wait for the next run.
     type: int
     default: 50
   message:
-    description: For V(recorded), one of RV(messages).
+    description: With O(state=recorded), the message that was sent, one of RV(messages).
     type: dict
   outcome:
     description:
-      - For V(recorded), what M(ansible.builtin.uri) or M(community.general.mail) returned. It says whether the message
-        was delivered, and why not. Nothing of it is shown that could be secret.
+      - With O(state=recorded), what M(ansible.builtin.uri) or M(community.general.mail) returned. It says
+        whether the message was delivered, and why not. Nothing of it is shown that could be secret.
     type: raw
   down:
-    description: For V(recorded), the channels that failed in this run so far.
+    description: With O(state=recorded), the names of the channels that failed in this run so far.
     type: list
     elements: str
     default: []
@@ -124,7 +129,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: What would be told about the last run
+- name: Show what would be sent about the last run
   day2.ops.notifications:
     state: planned
     report: ./day2-reports/latest/report.json
@@ -156,7 +161,7 @@ messages:
       description: V(trigger) or V(resolve).
       type: str
     severity:
-      description: The worst of what it tells.
+      description: The worst severity among its findings.
       type: str
     dedup_key:
       description: The same in every run for the same thing.
@@ -168,8 +173,8 @@ messages:
       description: The rest.
       type: str
     payload:
-      description: What is sent, but the routing key.
-      type: dict
+      description: What is sent, but the routing key. A list of alerts for Alertmanager, else a mapping.
+      type: raw
 system:
   description: The system whose file it is.
   returned: when O(state=planned) or O(state=recorded)

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: package_updates
 short_description: Look at the updates of packages that wait, and at what became of them
-version_added: 0.3.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - Tells what is installed, which updates wait (and which of them are of a security suite), which packages are held,
@@ -46,7 +46,7 @@ EXAMPLES = r"""
 RETURN = r"""
 outcome:
   description: >-
-    What a step tells of it - status, message and evidence - as C(day2_step_outcome) has it.
+    The outcome of a step - status, message and evidence - as C(<role>_step_outcome) has it.
   returned: success
   type: dict
 updates:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: pg_backup
 short_description: Back up PostgreSQL databases into proven sets
-version_added: 0.3.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - Dumps databases with roles and grants into one backup set. Each database is read in one snapshot, by as many
@@ -46,12 +46,6 @@ options:
       - Required with O(method=logical).
     type: list
     elements: str
-  repository:
-    description:
-      - Where the sets are - an absolute path, or C(s3://bucket/prefix) of any S3-compatible service.
-      - Required with O(method=logical). Where physical backups are, pgBackRest's configuration file says.
-    required: false
-    type: str
   keep:
     description:
       - Which sets stay. C(last) n sets, those younger than C(age), the newest of each of n C(hourly), C(daily),
@@ -71,19 +65,32 @@ options:
     choices: [none, read]
     default: read
   count_rows:
-    description: Records the exact number of rows of each table, in the dump's own snapshot.
+    description: Whether the exact number of rows of each table is recorded, counted in the snapshot of the dump.
     type: bool
     default: true
   standby:
-    description: Allows to read from a standby.
+    description:
+      - Whether the server may be a standby. Without it a standby is refused.
+      - A standby cancels a dump that is in the way of replaying WAL, which then begins anew like one that has to give
+        way (O(lock_timeout)).
     type: bool
     default: false
   split_above:
-    description: A table from this size on has a stream of its own.
+    description: The size of a table from which on it is dumped into a file of its own, beside the others.
     type: str
     default: 128MiB
+  lock_timeout:
+    description:
+      - How long the backup waits for a lock on the tables that it reads, and how long anybody else may wait for a lock
+        that the backup holds, such as V(5m). All tables of a database are locked (C(ACCESS SHARE)) before anything of
+        it is read, those of one database after the other.
+      - When the tables cannot be locked in that time, the run fails and names who holds one. When somebody has waited
+        so long for the backup (C(ALTER TABLE), C(TRUNCATE), C(DROP), C(VACUUM FULL), C(REINDEX)), and everybody else
+        behind them, the dump of the database gives way and begins anew. The third time it fails. See docs/backup.md.
+    type: str
+    default: 30s
   bin_dir:
-    description: Where PostgreSQL's programs are. Without it those of the server's version are found.
+    description: Directory of PostgreSQL's programs. Without it those of the server's version are looked for.
     type: path
 attributes:
   check_mode:
@@ -101,18 +108,29 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Back up the database every night, keep a month of days and a year of months
+# The user of the task makes the directory of the sets. This one lies in the home directory of Debian's user postgres;
+# Red Hat's is /var/lib/pgsql.
+- name: Back up all databases every night, keep a month of days and a year of months
   day2.ops.pg_backup:
-    databases: [shop]
-    repository: /var/backups/shop
+    databases: [all]
+    repository: /var/lib/postgresql/backups
     keep: {daily: 30, weekly: 12, monthly: 12}
     max_age: 20h
   become: true
   become_user: postgres
 
-- name: Encrypt it, and have a copy in a bucket
+# Where that user cannot make the directory, it has to be there.
+- name: Make a directory for the sets
+  ansible.builtin.file:
+    path: /var/backups/shop
+    state: directory
+    owner: postgres
+    mode: "0700"
+  become: true
+
+- name: Back up one database, encrypted, with a copy in a bucket
   day2.ops.pg_backup:
-    databases: [all]
+    databases: [shop]
     repository: /var/backups/shop
     copy_to: s3://shop-backups/postgresql
     copy_keep: {daily: 90}
@@ -255,26 +273,26 @@ kept:
 from functools import partial
 from typing import Any, Mapping
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.backup import arguments
 from ansible_collections.day2.ops.plugins.module_utils.backup.postgresql import KIND, Options, contents, dump, inspect
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed, Plan, run
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import arguments as physical
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.backup import TYPES, run_physical
+from ansible_collections.day2.ops.plugins.module_utils.process.masked_module import MaskedModule
 
 SPEC = {
     **arguments.LOGIN,
     **arguments.REPOSITORY,
     **arguments.MAKING,
     **physical.STANZA,
-    "repository": {"type": "str"},
     "method": {"type": "str", "default": "logical", "choices": ["logical", "physical"]},
     "type": {"type": "str", "default": "auto", "choices": list(TYPES)},
     "databases": {"type": "list", "elements": "str"},
     "count_rows": {"type": "bool", "default": True},
     "standby": {"type": "bool", "default": False},
     "split_above": {"type": "str", "default": "128MiB"},
+    "lock_timeout": {"type": "str", "default": "30s"},
     "bin_dir": {"type": "path"},
 }
 BOTH = frozenset(("method", "type", "keep", "max_age", "verify", "lock_wait", "jobs", "timeout", "run_id"))
@@ -291,6 +309,7 @@ def run_logical(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         split_bytes=arguments.size("split_above", params["split_above"]),
         bin_dir=params["bin_dir"],
         timeout=arguments.seconds(params, "timeout"),
+        lock_timeout=arguments.lock_timeout(params),
     )
     login = arguments.login(params)
     repository = arguments.repository(params, "repository", options.jobs)
@@ -317,7 +336,8 @@ def make(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = MaskedModule(
+        arguments.secret_values,
         argument_spec=SPEC,
         required_if=[("method", "logical", ("databases", "repository"))],
         supports_check_mode=True,

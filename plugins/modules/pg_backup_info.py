@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: pg_backup_info
 short_description: The backup sets of a repository
-version_added: 0.3.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - Lists the sets of a series, newest first, with their verdicts and with the class of the policy that keeps each.
@@ -26,23 +26,17 @@ options:
     type: str
     choices: [logical, physical]
     default: logical
-  repository:
-    description:
-      - Where the sets are - an absolute path, or C(s3://bucket/prefix) of any S3-compatible service.
-      - Required with O(method=logical).
-    required: false
-    type: str
   timeline:
-    description: The timeline whose reach is told. Without it the newest, which a recovery follows by itself.
+    description: The timeline whose reach is returned. Without it the newest, which a recovery follows by default.
     type: int
   bin_dir:
-    description: Where C(pg_waldump) is. Without it that of the cluster's version is found.
+    description: Directory of C(pg_waldump). Without it the program of the cluster's version is looked for.
     type: path
   copy_to:
-    description: The second location of the same sets.
-    type: str
+    description: The second repository of the same sets, as O(repository).
+    type: raw
   keep:
-    description: The policy by which RV(sets[].kept_because) is told.
+    description: The retention policy for RV(sets[].kept_because), as O(day2.ops.pg_backup#module:keep).
     type: dict
 attributes:
   check_mode:
@@ -158,20 +152,19 @@ encrypted:
 import time
 from typing import Any, Mapping
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.backup import arguments, sets
+from ansible_collections.day2.ops.plugins.module_utils.backup.outcome import describe
 from ansible_collections.day2.ops.plugins.module_utils.backup.postgresql import KIND
-from ansible_collections.day2.ops.plugins.module_utils.backup.run import describe
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import arguments as physical
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.archive import open_archive
+from ansible_collections.day2.ops.plugins.module_utils.process.masked_module import MaskedModule
 
 SPEC = {
     **arguments.REPOSITORY,
     **physical.STANZA,
-    "repository": {"type": "str"},
     "method": {"type": "str", "default": "logical", "choices": ["logical", "physical"]},
-    "copy_to": {"type": "str"},
+    "copy_to": arguments.PLACE,
     "keep": {"type": "dict"},
     "timeline": {"type": "int"},
     "bin_dir": {"type": "path"},
@@ -188,22 +181,24 @@ def logical_sets(params: Mapping[str, Any]) -> dict[str, Any]:
     damaged: dict[str, dict[str, str]] = {}
     known: dict[str, sets.BackupSet] = {}
     for name, found in loaded:
-        for each in found.sets:
-            where.setdefault(each.manifest.id, []).append(name)
-            known.setdefault(each.manifest.id, each)
+        for backup_set in found.sets:
+            where.setdefault(backup_set.manifest.id, []).append(name)
+            known.setdefault(backup_set.manifest.id, backup_set)
         for set_id, why in found.damaged.items():
             damaged.setdefault(set_id, {})[name] = why
     kept = sets.plan_pruning(loaded[0][1], policy, now).keep
-    newest_first = sorted(known.values(), key=lambda each: (each.manifest.time, each.manifest.sequence), reverse=True)
+    newest_first = sorted(
+        known.values(), key=lambda backup_set: (backup_set.manifest.time, backup_set.manifest.sequence), reverse=True
+    )
     return {
         "sets": [
             {
-                **describe(each, where[each.manifest.id]),
-                "age": round(now - each.manifest.time, 3),
-                "damaged_at": damaged.get(each.manifest.id, {}),
-                "kept_because": kept.get(each.manifest.id, []),
+                **describe(backup_set, where[backup_set.manifest.id]),
+                "age": round(now - backup_set.manifest.time, 3),
+                "damaged_at": damaged.get(backup_set.manifest.id, {}),
+                "kept_because": kept.get(backup_set.manifest.id, []),
             }
-            for each in newest_first
+            for backup_set in newest_first
         ],
         "broken": {name: why for _place, found in loaded for name, why in found.broken.items()},
         "unfinished": sorted(name for _place, found in loaded for name in found.unpublished),
@@ -213,7 +208,7 @@ def logical_sets(params: Mapping[str, Any]) -> dict[str, Any]:
 def physical_backups(params: Mapping[str, Any]) -> dict[str, Any]:
     archive = open_archive(physical.client(params), params["bin_dir"])
     now = time.time()
-    backups = [{**each.describe(), "age": round(now - each.stop, 3)} for each in reversed(archive.stanza.backups)]
+    backups = [{**backup.describe(), "age": round(now - backup.stop, 3)} for backup in reversed(archive.stanza.backups)]
     about = archive.database
     return {
         "backups": backups,
@@ -232,7 +227,8 @@ def look(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = MaskedModule(
+        arguments.secret_values,
         argument_spec=SPEC,
         required_if=[("method", "logical", ("repository",))],
         supports_check_mode=True,

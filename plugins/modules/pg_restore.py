@@ -7,16 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pg_restore
-short_description: Restore a PostgreSQL database without risking the one there is
-version_added: 0.3.0
+short_description: Restore a PostgreSQL database without risk to the live one
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
-  - Restores a database of a backup set beside the live one, compares it with the set's manifest (digests, rows of
-    every table, indexes by C(amcheck)) and with what the site expects, and only then gives it the live one's name.
-  - The exchange of the names is one transaction. At every instant one of the two databases answers under the name, also
-    when the run is killed; the next run clears what it left.
-  - The database that was replaced is kept under a dated name for O(keep_old). O(state=reverted) gives it its name back.
-  - The owner, rights, settings and connection limit of the live database are carried over and compared.
+  - Restores a database from a backup set beside the live database, compares it with the set's manifest (digests, row
+    counts of every table, indexes by C(amcheck)) and with the expected answers (O(expect)), and only then renames it to
+    the name of the live database.
+  - Both databases are renamed in one transaction. At every instant one of the two answers under the name, also when the
+    run is killed; the next run removes what a killed run left behind.
+  - The database that was replaced is kept under a dated name for O(keep_old). O(state=reverted) restores its name.
+  - Owner, privileges, settings and connection limit of the live database are carried over and compared.
 extends_documentation_fragment:
   - day2.ops.postgres
   - day2.ops.repository
@@ -27,104 +28,112 @@ extends_documentation_fragment:
 options:
   method:
     description:
-      - V(logical) restores a database of a backup set.
-      - V(physical) restores a cluster from pgBackRest's repository, to a point in time (O(recover_to)).
+      - V(logical) restores a database from a backup set.
+      - V(physical) restores a whole cluster from pgBackRest's repository, to a point in time (O(recover_to)).
     type: str
     choices: [logical, physical]
     default: logical
-  repository:
-    description: Where the sets are - an absolute path, or C(s3://bucket/prefix). Required with O(method=logical).
-    type: str
-    required: false
   database:
-    description: The database in the set. Required with O(method=logical).
+    description: Name of the database in the backup set. Required with O(method=logical).
     type: str
     required: false
   target:
-    description: The name that it will have. Without it that of O(database).
+    description: Name of the restored database on the server. Without it the name in O(database) is used.
     type: str
   source:
     description:
-      - V(latest), the id of a set, or a time such as V(2026-01-31 02:00), which is the newest set taken at or before
-        it.
-      - Damaged sets are never taken.
+      - Which backup set to restore - V(latest), the id of a set, or a time such as V(2026-01-31 02:00), which selects
+        the newest set made at or before that time.
+      - Sets that are marked as damaged are never selected.
     type: str
     default: latest
   run_id:
-    description: Only a set of this run, such as one of playbook C(backup).
+    description: Only backup sets with this run id are considered, such as those of one run of playbook C(backup).
     type: str
   mode:
     description:
-      - V(new) makes a database of a name that is free.
-      - V(replace) takes the place of a database that is there.
-      - V(either) is V(replace) where there is one, and V(new) where it is gone.
+      - Whether a database is created or replaced. V(new) creates a database, whose name must not exist yet.
+      - V(replace) replaces an existing database.
+      - V(either) is V(replace) if the database exists, and V(new) otherwise.
     type: str
     choices: [new, replace, either]
     default: new
   state:
     description:
-      - V(present) restores. It does so in each run.
-      - V(reverted) gives the database that was replaced its name back. It is refused when rows were written since,
-        unless O(force=true). A second time it changes nothing.
-      - With O(method=physical) V(reverted) puts the old data directory back after a restore in place that was killed.
+      - V(present) restores, in every run.
+      - V(reverted) makes the database that was replaced the live one again. It is refused if rows were written since
+        the restore, unless O(force=true). Running it a second time changes nothing.
+      - With O(method=physical), V(reverted) puts the old data directory back after a restore in place that was killed.
     type: str
     choices: [present, reverted]
     default: present
   force:
     description:
-      - Goes back though rows were written since. They stay in the database that is put aside.
-      - With O(method=physical) a server that is running may be stopped.
+      - With O(state=reverted), reverts although rows were written since the restore. They stay in the database that is
+        set aside.
+      - With O(method=physical), allows a running server to be stopped.
     type: bool
     default: false
   identity:
-    description: The file of a secret key of age, for an encrypted set.
+    description: Path of a file with a secret key of age, for an encrypted backup set.
     type: path
   allow:
     description:
-      - What is refused otherwise.
-      - V(other_cluster) replaces a database with one of another cluster.
-      - V(slots) and V(subscriptions) replace a database that logical replication uses.
-      - V(create_roles) makes roles that are missing, as the set has them.
+      - Safety checks of the restore that are skipped. Each of these situations is refused unless it is listed here.
+      - V(other_cluster) - the backup set was made from another cluster than this server.
+      - V(slots) and V(subscriptions) - the live database has logical replication slots or subscriptions.
+      - V(create_roles) - roles are missing on this server. They are created with the attributes, passwords, settings,
+        comments, security labels and memberships that they had in the catalogue of the source. This includes
+        C(SUPERUSER) and the like where the source had them; the plan of check mode (RV(steps)) lists them.
+      - V(gained_rights) - a membership of a role that V(create_roles) creates would give rights that the set does not
+        give. A role of this server has the name of a group of the source, and C(SUPERUSER), C(CREATEROLE),
+        C(REPLICATION), C(BYPASSRLS) or a predefined role such as C(pg_write_server_files) that the group did not have.
+        Or a role of another cluster would become a member of a created role that has these.
+      - V(extensions) - an extension that a dump of one database does not restore alone (C(timescaledb), C(citus)),
+        whose library seems to have to be preloaded, or whose script seems to refuse a database of another name. Use it
+        if you know that the extension can be created; otherwise the restore fails before it replaces anything.
+        Extensions that are not installed, or only partly, are refused nevertheless.
     type: list
     elements: str
-    choices: [other_cluster, slots, subscriptions, create_roles]
+    choices: [other_cluster, slots, subscriptions, create_roles, gained_rights, extensions]
     default: []
   keep_old:
-    description: How long a replaced database is kept. Later runs for the same O(target) drop it.
+    description: How long a replaced database is kept. Later runs for the same O(target) drop it after that time.
     type: str
     default: 7d
   swap_timeout:
-    description: How long sessions may hold up the exchange of the names.
+    description: Maximum time to wait for sessions to end when the databases are renamed.
     type: str
     default: 30s
   jobs:
-    description: How many processes load rows and build indexes. Without it as many as there are processors.
+    description: Number of processes that load rows and build indexes. Without it the number of processors.
     type: int
   scratch:
     description:
-      - A directory for the archive while it is unpacked, which takes at most its uncompressed size. Without it
-        C(TMPDIR), or C(/tmp).
+      - Directory in which the archive is unpacked during the restore. This takes at most the archive's uncompressed
+        size. Without it C(TMPDIR) of the environment, or C(/tmp).
     type: path
   bin_dir:
-    description: Where PostgreSQL's programs are. Without it those of the server's version are found.
+    description: Directory of PostgreSQL's programs. Without it programs of the version of the server are searched for.
     type: path
   timeout:
-    description: How long a single program may take.
+    description: Maximum run time of each program that the module runs, such as C(pg_restore). Without it there is none.
     type: str
 attributes:
   check_mode:
     description:
-      - Says what would be done, what it needs and what speaks against it. Nothing is changed.
-      - It compares the digests of what the set has of the database up to 1 GiB, the sizes of more, and opens an
-        encrypted set with O(identity).
+      - Reports the steps, the disk space needed, and the reasons for which the restore would be refused. Nothing is
+        changed.
+      - It compares the digests of the database's files in the backup set up to 1 GiB in total, their sizes beyond that,
+        and decrypts an encrypted set with O(identity).
     support: full
   platform:
     description: Runs on the host of the database server.
     support: full
     platforms: posix
 notes:
-  - Run it as a superuser of the server. C(pg_restore) has to be as new as the server.
-  - What is on disk unpacked meanwhile has no name and is gone with the module's process.
+  - The login needs to be a superuser of the server. C(pg_restore) must not be older than the server.
+  - The unpacked archive is a file without a name, which the kernel removes when the module's process ends.
 seealso:
   - module: day2.ops.pg_backup
   - module: day2.ops.pg_backup_info
@@ -139,7 +148,7 @@ EXAMPLES = r"""
   become: true
   become_user: postgres
 
-- name: Put the live database back to last night; the present one is kept for a week
+- name: Restore the live database from last night's backup; the present one is kept for a week
   day2.ops.pg_restore:
     database: shop
     mode: replace
@@ -150,7 +159,7 @@ EXAMPLES = r"""
   become: true
   become_user: postgres
 
-- name: That was a mistake
+- name: Revert that restore
   day2.ops.pg_restore:
     database: shop
     state: reverted
@@ -166,7 +175,7 @@ EXAMPLES = r"""
   become: true
   become_user: postgres
 
-- name: Put the whole cluster back to that time; run it again if it was killed
+- name: Restore the whole cluster in place to that time; run the task again if it was killed
   day2.ops.pg_restore:
     method: physical
     recover_to: {time: "2026-01-31T14:29:00Z"}
@@ -176,11 +185,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 set:
-  description: The set that was restored (RV(day2.ops.pg_backup#module:set)).
+  description: The backup set that was restored (RV(day2.ops.pg_backup#module:set)).
   returned: when something was or would be restored
   type: dict
 plan:
-  description: Whether the target can be reached, from which backup, and how long it took before.
+  description:
+    - Whether O(recover_to) can be reached, from which backup, and how long earlier restores took.
   returned: with O(method=physical)
   type: dict
 recovered:
@@ -188,7 +198,7 @@ recovered:
   returned: with O(method=physical), when something was restored
   type: dict
 kept:
-  description: Where the data directory of before is, or null.
+  description: Path of the old data directory that was kept, or null.
   returned: with O(method=physical), when something was restored
   type: str
 archives:
@@ -197,12 +207,12 @@ archives:
   type: bool
 unarchived:
   description:
-    - Transactions that were in the WAL of the replaced cluster only - how many, from when to when, in which segments of
-      which directory - or null. In check mode RV(plan) has it, as of now.
+    - Transactions that were only in the WAL of the replaced cluster - their number, the times of the first and the
+      last, the segments and their directory - or null. In check mode RV(plan) has this value as of now.
   returned: with O(method=physical), when something was restored in place
   type: dict
 resumed:
-  description: That a restore that was interrupted was finished.
+  description: Whether an interrupted restore was completed.
   returned: with O(method=physical), when it was
   type: bool
 scratch:
@@ -210,82 +220,89 @@ scratch:
   returned: with O(scratch_cluster)
   type: dict
 restore_seconds:
-  description: What pgBackRest took.
+  description: Seconds that pgBackRest took to restore the files.
   returned: with O(method=physical), when something was restored
   type: float
 recovery_seconds:
-  description: What the recovery took.
+  description: Seconds that the recovery took to reach the target.
   returned: with O(method=physical), when something was restored
   type: float
 seconds:
-  description: What it took altogether.
+  description: Seconds that the whole restore took.
   returned: with O(method=physical), when something was restored
   type: float
 steps:
-  description: What is done, in order.
+  description: Steps of the restore, in order; in check mode those that it would take.
   returned: when something was or would be restored
   type: list
   elements: str
   sample: [restore shop of 20260131T020000Z into shop_restoring]
 needs:
-  description: Bytes that the restore needs, and those that are free (null where that cannot be known from this host).
+  description: Bytes that the restore needs, and bytes that are free (null if that cannot be determined on this host).
   returned: when something was or would be restored
   type: dict
   sample: {database: 1610612736, scratch: 104857600, free: 53687091200, scratch_free: 53687091200}
+  contains:
+    database: {description: Bytes of the restored database., type: int}
+    scratch: {description: Bytes of the archive while it is unpacked., type: int}
+    free: {description: Bytes that are free in the file system of the server's data., type: int}
+    scratch_free: {description: Bytes that are free in the scratch directory., type: int}
+    places:
+      description: Bytes needed and free for data, each tablespace, WAL and the scratch directory.
+      type: dict
 step:
-  description: The restore as a line of a report (C(day2_step_results)).
-  returned: when something was restored
+  description: The restore, or its revert, as a line of a report (C(day2_step_results)).
+  returned: when something was restored, and with O(state=reverted) outside of check mode
   type: dict
 phases:
-  description: Seconds of each phase.
+  description: Seconds that each phase of the restore took.
   returned: when something was restored
   type: dict
   sample: {prepare: 0.1, load: 12.5, analyse: 1.2, verify: 2.3, settle: 0.6, properties: 0.1, swap: 0.1}
 unavailable:
-  description: Seconds from the moment when sessions began to be ended to the commit of the new names.
+  description: Seconds from the first session that was terminated to the commit of the new names.
   returned: when names were exchanged
   type: float
   sample: 0.061
 old:
-  description: The present name of the database that was there before, or null.
+  description: Present name of the database that was replaced, or null.
   returned: success
   type: str
   sample: shop_old_20260131T093000Z
 dropped:
-  description: Databases that had been kept for longer than O(keep_old).
+  description: Databases that were dropped because they had been kept for longer than O(keep_old).
   returned: when something was restored
   type: list
   elements: str
 cleared:
-  description: Databases that interrupted runs had left.
+  description: Databases of interrupted runs that were dropped.
   returned: success
   type: list
   elements: str
 roles_made:
-  description: Roles that were missing.
+  description: Roles that were missing and have been created.
   returned: when something was restored
   type: list
   elements: str
 verified:
-  description: What was compared, in words.
+  description: Summary of what was compared.
   returned: when something was restored
   type: str
   sample: 10500 rows of 12 tables, 31 indexes
 lost:
-  description: What a revert gives up, in words, or null.
+  description: Summary of the rows that a revert leaves behind in the database that is set aside, or null.
   returned: with O(state=reverted)
   type: str
 """
 
 from typing import Any, Mapping
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.backup import arguments
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import arguments as physical
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.restore import PHYSICAL, RESTORE, run_physical
+from ansible_collections.day2.ops.plugins.module_utils.process.masked_module import MaskedModule
 from ansible_collections.day2.ops.plugins.module_utils.restore import arguments as restoring
-from ansible_collections.day2.ops.plugins.module_utils.restore.revert import revert
 from ansible_collections.day2.ops.plugins.module_utils.restore.swap import Uncertain
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -294,14 +311,14 @@ SPEC: dict[str, dict[str, Any]] = {
     **restoring.RESTORE,
     **physical.STANZA,
     **RESTORE,
-    "repository": {"type": "str"},
     "database": {"type": "str"},
     "method": {"type": "str", "default": "logical", "choices": ["logical", "physical"]},
 }
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = MaskedModule(
+        arguments.secret_values,
         argument_spec=SPEC,
         required_if=[("method", "logical", ("database", "repository"))],
         supports_check_mode=True,
@@ -323,9 +340,7 @@ def _run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         return run_physical(params, check_mode)
     physical.refuse_physical(params, SPEC, frozenset(RESTORE))
     if params["state"] == "reverted":
-        limit = arguments.seconds(params, "swap_timeout") or 0.0
-        target = params["target"] or params["database"]
-        return revert(arguments.login(params), target, params["force"], limit, check_mode)
+        return restoring.run_revert(params, check_mode)
     return restoring.run(params, check_mode)
 
 

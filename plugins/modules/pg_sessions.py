@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: pg_sessions
 short_description: End the sessions of one PostgreSQL database
-version_added: 0.3.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - Ends every session of O(database) but its own, and those that come back meanwhile, until at one moment nobody is in
@@ -45,7 +45,7 @@ EXAMPLES = r"""
 RETURN = r"""
 outcome:
   description: >-
-    What a step tells of it - status, message and evidence - as C(day2_step_outcome) has it.
+    The outcome of a step - status, message and evidence - as C(<role>_step_outcome) has it.
   returned: success
   type: dict
 sessions:
@@ -58,8 +58,8 @@ sessions:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.backup.arguments import LOGIN, login
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.upkeep import sessions
 
 
@@ -86,7 +86,7 @@ def main() -> None:
         module.fail_json(msg=str(exc))
     outcome = sessions.outcome(found, database, module.check_mode)
     module.exit_json(
-        changed=bool(found), msg=outcome["message"], outcome=outcome, sessions=[str(each) for each in found]
+        changed=bool(found), msg=outcome["message"], outcome=outcome, sessions=[str(session) for session in found]
     )
 
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: pg_vacuum
 short_description: Vacuum and reindex a PostgreSQL database
-version_added: 0.3.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
-  - Runs C(vacuumdb) and C(reindexdb) in the form that locks no table for long, or with O(full) in the one that does.
-  - The login goes by the environment of those two programs alone. No password stands in a command line.
+  - Vacuums, analyzes and reindexes in the form that locks no table for long, or with O(full) in the one that does.
+  - Indexes are rebuilt one by one (C(REINDEX INDEX CONCURRENTLY)). An index that cannot be rebuilt because another
+    transaction, such as a dump, lasts longer than O(lock_timeout) does not end the pass. The module waits for that
+    transaction as long again, drops the invalid copies (C(_ccnew), C(_ccold)) and tries once more. RV(outcome) names
+    the indexes that are left, and an invalid copy that is left is dropped by the next pass.
+  - The login reaches C(vacuumdb) and C(reindexdb) in their environment. No password stands in a command line.
   - O(full) is refused where the largest table with its indexes does not fit beside itself on its file system.
 extends_documentation_fragment:
   - day2.ops.postgres
@@ -29,7 +33,7 @@ options:
     type: bool
     default: false
   reindex:
-    description: Whether indexes are built anew.
+    description: Whether the indexes of the database are rebuilt.
     type: bool
     default: true
   jobs:
@@ -37,9 +41,18 @@ options:
     type: int
     default: 1
   lock_timeout:
-    description: How long to wait for a lock, in PostgreSQL's words.
+    description: How long a statement waits for a lock, as a value of PostgreSQL's C(lock_timeout) such as V(5min).
     type: str
     default: 5min
+  truncate:
+    description:
+      - Whether VACUUM gives the empty pages at the end of a table back to the file system. It takes an ACCESS EXCLUSIVE
+        lock for that, which standbys replay, and which cancels the queries on the table there.
+      - V(auto) does it where the server has no standby, neither a connected one nor one that has a replication slot.
+    type: str
+    choices: [auto, always, never]
+    default: auto
+    version_added: 0.1.0
 attributes:
   check_mode:
     description: Tells what would be done, and refuses what would not fit.
@@ -57,7 +70,7 @@ EXAMPLES = r"""
 RETURN = r"""
 outcome:
   description: >-
-    What a step tells of it - status, message and evidence - as C(day2_step_outcome) has it.
+    The outcome of a step - status, message and evidence - as C(<role>_step_outcome) has it.
   returned: success
   type: dict
 """
@@ -68,7 +81,7 @@ from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.upkeep.vacuum import Work
 from ansible_collections.day2.ops.plugins.module_utils.upkeep.vacuum_run import maintain
 
-_WORK = ("database", "full", "reindex", "jobs", "lock_timeout")
+_WORK = ("database", "full", "reindex", "jobs", "lock_timeout", "truncate")
 
 
 def main() -> None:
@@ -80,6 +93,7 @@ def main() -> None:
             "reindex": {"type": "bool", "default": True},
             "jobs": {"type": "int", "default": 1},
             "lock_timeout": {"type": "str", "default": "5min"},
+            "truncate": {"type": "str", "default": "auto", "choices": ["auto", "always", "never"]},
         },
         supports_check_mode=True,
     )

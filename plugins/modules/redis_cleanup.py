@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: redis_cleanup
 short_description: Remove an application's keys from Redis
-version_added: 0.3.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - Removes the keys that begin with one of O(prefixes), or all keys of one O(database) where O(whole_database) says so.
@@ -25,10 +25,14 @@ options:
     description: All keys of O(database), whatever they begin with.
     type: bool
     default: false
+  connection:
+    description:
+      - How the server is reached - a name in the variable C(day2_connections), whose fields are options of this module,
+        or a mapping of them. What the task gives itself counts.
+    type: raw
   database:
-    description: The number of the database.
+    description: The number of the database. Without it 0; O(whole_database) needs it.
     type: int
-    required: true
   host:
     description: Name or address.
     type: str
@@ -50,6 +54,10 @@ options:
     description: Whether the connection is encrypted.
     type: bool
     default: false
+  validate_certs:
+    description: Whether the server's certificate must be valid, with O(tls=true).
+    type: bool
+    default: true
   ca_path:
     description: A file of authorities, instead of the system's.
     type: path
@@ -73,7 +81,7 @@ EXAMPLES = r"""
 RETURN = r"""
 outcome:
   description: >-
-    What a step tells of it - status, message and evidence - as C(day2_step_outcome) has it.
+    The outcome of a step - status, message and evidence - as C(<role>_step_outcome) has it.
   returned: success
   type: dict
 before:
@@ -94,12 +102,13 @@ import socket
 from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.redis.client import Address, Connection
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.upkeep import cache
 
 _PLACE = {
+    "validate_certs": {"type": "bool", "default": True},
     "host": {"type": "str", "default": "localhost"},
     "port": {"type": "int", "default": 6379},
     "path": {"type": "path"},
@@ -107,7 +116,7 @@ _PLACE = {
     "password": {"type": "str", "no_log": True},
     "tls": {"type": "bool", "default": False},
     "ca_path": {"type": "path"},
-    "database": {"type": "int", "required": True},
+    "database": {"type": "int"},
 }
 
 
@@ -125,6 +134,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **_PLACE,
+            # Resolved on the controller.
+            "connection": {"type": "raw"},
             "prefixes": {"type": "list", "elements": "str", "default": []},
             "whole_database": {"type": "bool", "default": False},
             "timeout": {"type": "str", "default": "30s"},
@@ -134,6 +145,9 @@ def main() -> None:
     params = module.params
     if bool(params["prefixes"]) == params["whole_database"]:
         module.fail_json(msg="name 'prefixes', or say 'whole_database: true': one of them")
+    if params["database"] is None and params["whole_database"]:
+        module.fail_json(msg="'database' is missing: 'whole_database' empties one, and nobody has said which")
+    params["database"] = params["database"] or 0
     address = Address(**{name: params[name] for name in _PLACE})
     try:
         done = work(params, address, module.check_mode)

@@ -21,23 +21,23 @@ description:
 extends_documentation_fragment: day2.ops.attributes.controller
 options:
   title:
-    description: What the report is of.
+    description: The title of the report, such as V(Daily checklist).
     type: str
     required: true
   cadence:
-    description: The cadence of the checklist, such as V(daily).
+    description: The cadence of the checklist, such as V(daily). Without O(views) it names their variable.
     type: str
   system:
-    description: The system's name; without it what the hosts' variables C(day2_system) say.
+    description: The name of the system. Without it, the hosts' variables C(day2_system).
     type: str
     default: ''
   directory:
-    description: Where reports go, on the controller. Made if it does not exist.
+    description: The directory on the controller in which each report gets a directory. Made if it does not exist.
     type: path
     required: true
   run_id:
     description:
-      - The run's name - letters, digits and C(._-). A name that O(directory) has already is refused.
+      - The name of the run - letters, digits and C(._-). A name that O(directory) has already is refused.
       - Without it, one is made from the time and a random part.
     type: str
   part:
@@ -46,7 +46,7 @@ options:
         C(<run_id>.<part>), and M(day2.ops.report_merge) makes one report of all parts.
     type: str
   variable:
-    description: The variable that the hosts registered.
+    description: The name of the variable in which the hosts registered the result of M(day2.ops.checklist).
     type: str
     default: day2_checklist
   hosts:
@@ -55,7 +55,7 @@ options:
     elements: str
   fail_on:
     description:
-      - What RV(failing) means. V(critical) includes unknown.
+      - The findings that set RV(failing) - critical and unknown ones with V(critical), warnings too with V(warning).
       - A host whose checklist was refused is failing with V(never) too - nobody looked at it.
     type: str
     choices: [never, critical, warning]
@@ -65,7 +65,7 @@ options:
       - The variable that holds a host's acknowledged findings - a list of mappings with C(id) and C(host) (names or
         shell patterns; without C(host) every host), C(owner), C(reason) and C(until) (a day, which counts to its end in
         UTC, or a time with its zone).
-      - An acknowledged finding is shown as such, does not make the run fail, and alarms again when C(until) is over.
+      - An acknowledged finding is shown as such, does not make the run fail, and alarms again after C(until).
     type: str
     default: day2_acknowledged
   views:
@@ -84,7 +84,7 @@ options:
       - A history that cannot be used does not end the run. The report says so in a note.
     type: raw
   history_days:
-    description: What is older is forgotten.
+    description: Days for which results are kept in O(history). Older ones are deleted.
     type: int
     default: 400
   validate_only:
@@ -103,7 +103,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Answer the checks
+- name: Run the checks
   hosts: all
   gather_facts: false
   ignore_unreachable: true

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: report_merge
 short_description: Join the reports of a run's parts
-version_added: 0.2.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - A run over many hosts may be sliced, such as by AWX over several execution environments. Each part writes its own
@@ -18,20 +18,21 @@ description:
 extends_documentation_fragment: day2.ops.attributes.controller
 options:
   run_id:
-    description: The run whose parts are joined.
+    description: The name of the run whose parts are joined, as in M(day2.ops.report).
     type: str
     required: true
   sources:
-    description: Where the parts are - directories of reports, such as O(directory), or C(report.json) files.
+    description: The parts to join - directories of reports, such as O(directory), or C(report.json) files.
     type: list
     elements: path
     required: true
   directory:
-    description: Where the joined report goes, into a directory named O(run_id). May be one of O(sources).
+    description: The directory in which the joined report gets a directory named O(run_id). May be one of O(sources).
     type: path
     required: true
   fail_on:
-    description: What RV(failing) means. V(critical) includes unknown.
+    description:
+      - The findings that set RV(failing) - critical and unknown ones with V(critical), warnings too with V(warning).
     type: str
     choices: [never, critical, warning]
     default: critical

@@ -8,16 +8,18 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: restore_drill
 short_description: Prove backup sets by restoring them, and measure RTO and RPO
-version_added: 0.3.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
-  - Restores sets into a scratch place, compares them as M(day2.ops.pg_restore) does, measures how long it took and how
-    much would have been lost, and removes everything again.
-  - The verdict goes into the set's C(state.json). The set whose proof is the oldest comes first, never proven ones
-    before all others and the newest of them first.
-  - The scratch cluster has a socket in its own directory and no network, archives nothing, preloads nothing and runs no
-    subscription. User mappings of foreign servers, event triggers and publications are not restored.
-  - A drill that fails fails the task. What it found is returned all the same.
+  - Restores backup sets into a scratch cluster or database, compares them as M(day2.ops.pg_restore) does, measures how
+    long the restore took and how much data would have been lost, and removes everything again.
+  - The result is recorded in the set's C(state.json). Sets that were never proven are drilled first, the newest of them
+    before the others; then the set whose proof is the oldest.
+  - A drill restores by the same functions as M(day2.ops.pg_restore). The scratch cluster has a socket in its own
+    directory and no network, archives nothing, preloads nothing (except by O(settings)) and runs no subscriptions.
+  - What a drill leaves out on purpose is returned in RV(drills[].not_proven) - user mappings of foreign servers,
+    materialized views that read a foreign server, free space of tablespaces, security labels of roles.
+  - The task fails if a drill fails. Its results are returned all the same.
 extends_documentation_fragment:
   - day2.ops.postgres
   - day2.ops.repository
@@ -28,101 +30,119 @@ options:
   method:
     description:
       - V(logical) restores backup sets.
-      - V(physical) recovers the end of pgBackRest's archive (or O(source), a time) into a scratch cluster, asks
-        O(database) there, and notes the proof at the backup.
+      - V(physical) recovers to the end of pgBackRest's archive (or to the time in O(source)) in a scratch cluster, runs
+        the checks in O(database) there, and records the proof as an annotation of the backup.
     type: str
     choices: [logical, physical]
     default: logical
-  repository:
-    description: Where the sets are - an absolute path, or C(s3://bucket/prefix). Required with O(method=logical).
-    type: str
-    required: false
   database:
-    description: The database in the sets, or the one that is asked.
+    description:
+      - Name of the database in the backup sets. With O(method=physical) the database in which the checks are run.
     type: str
     required: true
   copy_to:
     description:
-      - The second location of the sets (M(day2.ops.pg_backup)). What is found of a set is noted there too, as
-        far as it is true of the copy - a proof, and contents that are not what the manifest says, but not bytes that
-        were lost in O(repository). A copy whose bytes nobody has compared is read for it.
-      - One that does not answer is a warning.
-    type: str
+      - The second location of the backup sets (O(day2.ops.pg_backup#module:copy_to)). The result of a drill is recorded
+        there too, as far as it holds for the copy - a proof, and contents that differ from the manifest, but not bytes
+        that were lost in O(repository). A copy whose bytes have not been compared yet is read for this.
+      - A second location that cannot be reached is a warning.
+    type: raw
   source:
     description:
-      - A certain set, as M(day2.ops.pg_restore) takes it, instead of those that need it most.
-      - By its id a set that is marked as damaged is taken too. Where it restores whole, the mark is taken away, and
-        C(history) of its C(state.json) tells both.
+      - Which backup set to drill (see O(day2.ops.pg_restore#module:source)), instead of the sets that are due. With
+        O(method=physical) a time to recover to.
+      - The id of a set selects it even if it is marked as damaged. If it restores completely, the mark is removed, and
+        C(history) in its C(state.json) records both.
     type: str
   identity:
-    description: The file of a secret key of age, for encrypted sets. This tests the key too.
+    description: Path of a file with a secret key of age, for encrypted backup sets. The drill tests this key too.
     type: path
   place:
     description:
-      - V(cluster) makes a cluster for the drill. Nothing of O(host) and the other options of the login is used.
-      - V(database) makes a database in the cluster that these options name.
+      - Where backup sets are restored. V(cluster) creates a scratch cluster for the drill; O(host) and the other
+        options of the login are not used.
+      - V(database) creates a scratch database in the cluster that the options of the login select.
     type: str
     choices: [cluster, database]
     default: cluster
   settings:
-    description: More settings of the scratch cluster, such as C(shared_preload_libraries) that an extension needs.
+    description:
+      - Additional server settings of the scratch cluster, such as C(shared_preload_libraries) that an extension needs.
     type: dict
     default: {}
+  allow:
+    description:
+      - Safety checks that are skipped, as in O(day2.ops.pg_restore#module:allow).
+      - V(extensions) - an extension that seems not to be restored by a dump of one database, or not in a database of
+        another name. The drill then tries it.
+    type: list
+    elements: str
+    choices: [extensions]
+    default: []
   newest_row:
     description:
-      - One SELECT of the time of the newest committed row. RPO is counted from it. Without it from the time of the
-        set's snapshot. Of O(method=physical) nobody knows it then, which is a warning where O(rpo) is set.
+      - A SELECT statement that returns the time of the newest committed row. The RPO is measured from that time.
+        Without this option it is measured from the time of the set's snapshot. With O(method=physical) it is then
+        unknown, which is a warning if O(rpo) is set.
     type: str
   rto:
-    description: How long a recovery may take. Longer is a failure.
+    description:
+      - Recovery time objective - the maximum time from the start of the drill until the database is restored and
+        compared, such as V(30m). The drill fails if it takes longer.
     type: str
   rpo:
-    description: How much may be lost. More is a failure.
+    description:
+      - Recovery point objective - the maximum time span whose rows may be lost, such as V(24h). The drill fails if more
+        would have been lost.
     type: str
   sets:
-    description: The number of sets, at most.
+    description: Maximum number of backup sets that one run drills.
     type: int
     default: 1
   time_budget:
     description:
-      - No set is begun that would end later, by what drills took before, or by the time in which the set was made.
-        Where not even the first one would end in time, the drill is put off, which is a warning.
+      - Maximum time of a run. A backup set is not started if its drill is expected to end later, judged by earlier
+        drills, or by how long the set took to make. If not even the first drill would end in time, it is postponed,
+        which is a warning.
     type: str
     default: 1h
   disk_budget:
     description:
-      - A set that needs more is not restored - the database with its indexes, the archive while it is unpacked, WAL,
-        and the files of the cluster. The free space counts in any case.
+      - Maximum disk space of a drill, such as V(50GiB). A backup set that needs more is not restored. The database with
+        its indexes, the unpacked archive, WAL, and the files of the scratch cluster are counted. Independent of this
+        option a set is not restored if there is too little free space.
     type: str
   jobs:
-    description: How many processes load rows and build indexes. Without it as many as there are processors.
+    description: Number of processes that load rows and build indexes. Without it the number of processors.
     type: int
   scratch:
-    description: A directory for the cluster and what is unpacked. Without it C(TMPDIR), or C(/tmp).
+    description:
+      - Directory for the scratch cluster and the unpacked archive. Without it C(TMPDIR) of the environment, or C(/tmp).
     type: path
   bin_dir:
-    description: Where PostgreSQL's programs are. Without it those of the set's version are found.
+    description:
+      - Directory of PostgreSQL's programs. Without it programs of the version of the backup set are searched for.
     type: path
   timeout:
-    description: How long a single program may take.
+    description: Maximum run time of each program that the module runs, such as C(pg_restore). Without it there is none.
     type: str
 attributes:
   check_mode:
-    description: Says which sets it would restore.
+    description: Reports which backup sets would be restored. Nothing is changed.
     support: full
   platform:
-    description: Runs on a host with PostgreSQL's server programs; a host of its own keeps the load away from others.
+    description: Runs on a host with PostgreSQL's server programs. A separate host keeps the load away from production.
     support: full
     platforms: posix
 notes:
-  - A server does not run as root. Run it as an unprivileged user, such as C(postgres).
+  - PostgreSQL refuses to run as root. Run the module as an unprivileged user, such as C(postgres).
 seealso:
   - module: day2.ops.pg_backup
   - module: day2.ops.pg_restore
 """
 
 EXAMPLES = r"""
-- name: Prove the set that needs it most
+- name: Prove the backup set whose drill is due first
   day2.ops.restore_drill:
     database: shop
     repository: /var/backups/shop
@@ -138,18 +158,23 @@ EXAMPLES = r"""
 
 RETURN = r"""
 drills:
-  description: Each drill.
+  description: The drills of this run, one entry for each backup set.
   returned: always
   type: list
   elements: dict
   contains:
-    id: {description: The set., type: str, sample: 20260131T020000Z}
-    proven: {description: Whether it is proven now., type: bool, sample: true}
-    rto: {description: Seconds from the start to a compared database., type: float, sample: 41.3}
+    id: {description: Id of the backup set., type: str, sample: 20260131T020000Z}
+    proven: {description: Whether the backup set is proven now., type: bool, sample: true}
+    rto: {description: Seconds from the start of the drill to a compared database., type: float, sample: 41.3}
     rpo: {description: 'Seconds of rows that would have been lost, or null.', type: float, sample: 25260.2}
-    failure: {description: 'Why it is no proof, or null.', type: str}
-    damaged: {description: Whether the set is to blame., type: bool, sample: false}
-    compared: {description: 'What was compared, in words.', type: str, sample: '10500 rows of 12 tables, 31 indexes'}
+    failure: {description: 'Why the drill is no proof, or null.', type: str}
+    damaged: {description: Whether the backup set itself is damaged., type: bool, sample: false}
+    compared: {description: 'Summary of what was compared.', type: str, sample: '10500 rows of 12 tables, 31 indexes'}
+    not_proven:
+      description: What a restore does and the drill left out.
+      type: list
+      elements: str
+      sample: [1 user mapping of foreign servers (credentials are left out)]
 steps:
   description: The drills as lines of a report (C(day2_step_results)).
   returned: always
@@ -157,24 +182,24 @@ steps:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.backup import arguments
 from ansible_collections.day2.ops.plugins.module_utils.backup.postgresql import KIND
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import arguments as physical
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.drill import run as run_physical
+from ansible_collections.day2.ops.plugins.module_utils.process.masked_module import MaskedModule
 from ansible_collections.day2.ops.plugins.module_utils.restore import arguments as restoring
 from ansible_collections.day2.ops.plugins.module_utils.restore.drill import run
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = MaskedModule(
+        arguments.secret_values,
         argument_spec={
             **arguments.LOGIN,
             **arguments.REPOSITORY,
             **restoring.DRILL,
             **physical.STANZA,
-            "repository": {"type": "str"},
         },
         required_if=[("method", "logical", ("repository",))],
         supports_check_mode=True,
@@ -192,7 +217,7 @@ def main() -> None:
         module.fail_json(msg=str(exc))
     for warning in outcome.pop("warnings", []):
         module.warn(warning)
-    if any(each["status"] == "critical" for each in outcome["steps"]):
+    if any(step["status"] == "critical" for step in outcome["steps"]):
         module.fail_json(**outcome)
     module.exit_json(**outcome)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: schedule_timers
 short_description: Playbooks as systemd timers of a control node
-version_added: 0.3.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - Makes a service and a timer of systemd of each job of a system, C(day2-<system>-<job>), verified by systemd before
@@ -37,7 +37,9 @@ options:
     type: str
     required: true
   directory:
-    description: The directory in which they run. Locks are in it too.
+    description:
+      - The directory in which they run. Locks are in it too. It belongs to O(user), so that C(/var/lib/day2), which is
+        root's, and what belongs to somebody else is refused.
     type: path
     required: true
   ansible_playbook:
@@ -72,7 +74,7 @@ EXAMPLES = r"""
     system: shop
     inventory: /etc/day2/shop
     user: ansible
-    directory: /var/lib/day2
+    directory: /var/lib/day2-schedule/shop
     jobs:
       - {name: backup, at: "02:00 daily UTC", playbook: day2.ops.backup, backup: true}
       - {name: daily, at: "Mon-Fri 07:30 Europe/Berlin", playbook: day2.ops.daily, duration: 10m}
@@ -159,7 +161,7 @@ def main() -> None:
         module.fail_json(msg=f"system: {exc}")
     except Day2Error as exc:
         module.fail_json(msg=str(exc))
-    said = [words.collision(each) for each in collisions(jobs, time.time())]
+    said = [words.collision(found) for found in collisions(jobs, time.time())]
     for sentence in said:
         module.warn(sentence)
     module.exit_json(

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: stale_units
 short_description: Find units whose processes use files that are gone
-version_added: 0.3.0
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - After an update, processes go on with the programs and libraries that they had loaded. This names the units whose
@@ -18,7 +18,7 @@ extends_documentation_fragment: day2.ops.attributes
 options:
   never:
     description: >-
-      Units, or shell patterns of them, that are left alone. They are told, because they go on with the old files.
+      Units, or shell patterns of them, that are left alone. They are reported, because they go on with the old files.
     type: list
     elements: str
     default: []
@@ -44,7 +44,7 @@ EXAMPLES = r"""
 RETURN = r"""
 outcome:
   description: >-
-    What a step tells of it - status, message and evidence - as C(day2_step_outcome) has it.
+    The outcome of a step - status, message and evidence - as C(<role>_step_outcome) has it.
   returned: success
   type: dict
 units:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: step
-short_description: Check steps, and record what became of one
-version_added: 0.3.0
+short_description: Validate steps, and record their outcome
+version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
-  - What the playbooks ask around a step, a role's entry point that changes something. It runs on the controller and
-    changes nothing.
+  - Records what the playbooks do around a step, which is an entry point of a role that changes something. It runs on
+    the controller and changes nothing.
   - A row is a line of the report, as M(day2.ops.report) reads it from C(day2_step_results).
 extends_documentation_fragment: day2.ops.attributes.controller
 options:
@@ -30,7 +30,7 @@ options:
     type: list
     elements: raw
   step:
-    description: One of them.
+    description: The step, one of O(steps).
     type: dict
   results:
     description: The rows of earlier steps.
@@ -38,19 +38,15 @@ options:
     elements: raw
     default: []
   began:
-    description: When it began, as V(begun) returned it.
+    description: When it began, as V(begun) returned it. For V(ended), without it, the step took no time.
     type: float
   outcome:
-    description: >-
-      What the role told - C(status) (V(ok) without it), C(message), C(evidence), C(value) and C(unit). In check mode
-      V(ok) becomes V(skipped).
-    type: dict
-    default: {}
-  collected:
-    description: Rows that the role collected itself. They are taken over, with the step's C(ref) added to theirs.
-    type: list
-    elements: raw
-    default: []
+    description:
+      - The outcome that the role returned, as a mapping of C(status) (V(ok) without it), C(message), C(evidence),
+        C(value) and C(unit). In check mode V(ok) becomes V(skipped).
+      - A list has several lines. One with an C(id) is a row of its own, as modules return it in C(step); it is taken
+        over with the step's C(ref) added to its own.
+    type: raw
   task:
     description: The name of the task that failed.
     type: str

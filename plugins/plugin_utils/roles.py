@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.playbook.role.definition import RoleDefinition
-from ansible_collections.day2.ops.plugins.module_utils.steps.spec import Step
+from ansible_collections.day2.ops.plugins.plugin_utils.steps.spec import Step
 
 
 def role_problems(steps: Sequence[Step], loader: Any) -> list[str]:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.day2.ops.plugins.module_utils.backup import files_set
 from ansible_collections.day2.ops.plugins.module_utils.backup.contents import Contents
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import open_repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import run
+from ansible_collections.day2.ops.plugins.module_utils.file_sets import packing
+from ansible_collections.day2.ops.plugins.module_utils.repositories.opening import open_repository
 from file_sets import make_data, plan
 from restored_shop import restored_shop
 from shop import NASTY, REPOSITORY, Shop, opened_shop
@@ -42,6 +43,7 @@ def shop(lab_host: Any, other: str) -> Iterator[Shop]:
 def databases_of(shop: Shop) -> list[list[str]]:
     """What the manifests say, oldest first."""
     found = [json.loads(shop.shell(f"cat {REPOSITORY}/postgresql/{each}")) for each in shop.sets()]
+    found.sort(key=lambda manifest: manifest["sequence"])
     return [sorted(entry["name"] for entry in each["databases"]) for each in found]
 
 
@@ -84,13 +86,13 @@ def test_a_restore_takes_the_newest_set_that_has_the_database(lab_host: Any, oth
 def test_files_of_other_paths_and_hosts(tmp_path: Path) -> None:
     repository = open_repository(str(tmp_path / "repository"))
 
-    def back_up(name: str, origin: str = files_set.host(), **about: Any) -> dict[str, Any]:
+    def back_up(name: str, origin: str = packing.host(), **about: Any) -> dict[str, Any]:
         folder = tmp_path / name
         if not folder.exists():
             make_data(folder, files=1, size=1000)
-        options = files_set.Options([str(folder)])
-        asked = plan(max_age=3600.0, contents=files_set.contents(options), origin=origin, **about)
-        return run(asked, repository, None, partial(files_set.pack, options))
+        options = packing.Options([str(folder)])
+        asked = plan(max_age=3600.0, contents=packing.contents(options), origin=origin, **about)
+        return run(asked, repository, None, partial(packing.pack, options))
 
     assert back_up("one")["made"] and back_up("two")["made"]
     assert not back_up("one")["made"] and not back_up("two")["made"]
@@ -108,8 +110,8 @@ def test_hosts_that_share_a_series_are_told(tmp_path: Path) -> None:
         return list(made.get("warnings", []))
 
     def of_host(host: str, *where: Any) -> Any:
-        files, about = files_set.pack(files_set.Options([str(data)]), *where)
-        return files, {**about, "host": host}
+        made = packing.pack(packing.Options([str(data)]), *where)
+        return replace(made, about={**made.about, "host": host})
 
     assert [back_up("web-1"), back_up("web-1"), back_up("web-2"), back_up("web-2")] == [[]] * 4, "a host was replaced"
     (warning,) = back_up("web-1")

@@ -18,17 +18,15 @@ from typing import Any
 
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
-from ansible_collections.day2.ops.plugins.module_utils.backup.lease import LeaseLost
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import (
-    Held,
-    Repository,
-    RepositoryError,
-    open_repository,
-)
+from ansible_collections.day2.ops.plugins.module_utils.backup.made import Made
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Policy
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed, run
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import verify
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.process.lease import LeaseLost
+from ansible_collections.day2.ops.plugins.module_utils.process.locks import Held
+from ansible_collections.day2.ops.plugins.module_utils.repositories.base import Repository, RepositoryError
+from ansible_collections.day2.ops.plugins.module_utils.repositories.opening import open_repository
 from file_sets import backup, flipped, make_data, odd, only, plan, truncated
 
 # What a policy would let go at once: only a fault keeps it.
@@ -282,7 +280,7 @@ def test_a_lock_that_was_lost_neither_publishes_nor_prunes(
     def make(place: Repository, folder: str) -> Any:
         place.put(f"{folder}/archive001.tar.zst", b"another run's by now")
         lost.extend([folder] if moment == "publish" else [])
-        return [], {}
+        return Made([], {})
 
     losing: Any = odd(repository, lock=lock, put=put)
     if moment == "publish":
@@ -335,3 +333,30 @@ def test_a_reader_that_was_killed_is_no_damage(
     assert only(repository).state.damaged is None and not only(repository).state.good
     # And so another one is due.
     assert backup(repository, data, max_age=3600.0)["set"]["verified"] == "read"
+
+
+def test_files_that_change_while_they_are_read_are_named(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is cut while tar reads it, which then writes zeros for the rest; the next one is gone before its turn."""
+    cut, gone = data / "in" / "a \n log", data / "in" / "b"
+    cut.write_bytes(os.urandom(300_000))
+    gone.write_text("x")
+    change = tmp_path / "change"
+    change.write_text('#!/bin/sh\ntruncate -s 1000 "$CUT"; rm -f "$GONE"\n')
+    # After each record of 10 KiB.
+    shim = f'#!/bin/sh\nexec {shutil.which("tar")} --checkpoint=1 --checkpoint-action=exec="sh {change}" "$@"\n'
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "tar").write_text(shim)
+    (tmp_path / "bin" / "tar").chmod(0o755)
+    repository = open_repository(str(tmp_path / "repository"))
+    with monkeypatch.context() as patched:
+        patched.setenv("CUT", str(cut))
+        patched.setenv("GONE", str(gone))
+        patched.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+        made = backup(repository, data)
+    (warning,) = made["warnings"]
+    assert f"{data} is not of one moment" in warning and r"in/a \n log: File shrank by" in warning, warning
+    assert "in/b: File removed before we read it" in warning
+    # What nobody touches is not worth a word.
+    assert not backup(repository, data).get("warnings")

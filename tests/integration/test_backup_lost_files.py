@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,48 +14,24 @@ from typing import Any
 
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
-from ansible_collections.day2.ops.plugins.module_utils.backup.file_restore import Order, restore
-from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import Options, pack
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import (
-    Repository,
-    RepositoryError,
-    open_repository,
-)
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Policy
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed, run
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.file_sets.packing import Options, pack
+from ansible_collections.day2.ops.plugins.module_utils.file_sets.restore import Order, restore
 from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist
+from ansible_collections.day2.ops.plugins.module_utils.repositories.base import Repository, RepositoryError
+from ansible_collections.day2.ops.plugins.module_utils.repositories.opening import open_repository
 from ansible_collections.day2.ops.plugins.modules.pg_backup_info import SPEC, logical_sets
-from file_sets import backup, make_data, odd, only, plan
-from moto.server import ThreadedMotoServer
+from file_sets import as_given, backup, make_data, odd, only, plan
 
-KEYS = {"access_key": "testing", "secret_key": "testing", "region": "us-east-1"}
 ARCHIVE = "archive001.tar.zst"
 Spoil = Callable[[Repository, str], None]
 
 
-@pytest.fixture(params=["directory", "s3"])
-def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Repository]:
-    if request.param == "directory":
-        yield open_repository(str(tmp_path / "repository"))
-        return
-    import boto3
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    options = {**KEYS, "endpoint_url": f"http://{host}:{port}"}
-    # The servers of a process share their buckets.
-    bucket = f"lost{time.monotonic_ns()}"
-    boto3.client(
-        "s3",
-        endpoint_url=options["endpoint_url"],
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-        region_name="us-east-1",
-    ).create_bucket(Bucket=bucket)
-    yield open_repository(f"s3://{bucket}/prefix", options)
-    server.stop()
+@pytest.fixture
+def repository(repository_place: Any) -> Repository:
+    return open_repository(repository_place)
 
 
 @pytest.fixture
@@ -88,14 +63,14 @@ def stored(repository: Repository, name: str) -> bytes:
 def test_nobody_relies_on_a_set_without_its_file(repository: Repository, data: Path, spoil: Spoil, words: str) -> None:
     newest, before = made(repository, data, 2)
     assert backup(repository, data, max_age=3600.0)["msg"].startswith(
-        f"no set is due, the newest good one is {newest};"
+        f"no set is due, the newest good one is {newest} ("
     )
     spoil(repository, newest)
     known = stored(repository, newest)
     # Check mode looks, tells, and writes nothing.
     options = Options([str(data)])
     planned = run(plan(max_age=3600.0), repository, None, lambda place, folder: pack(options, place, folder), True)
-    assert not planned["made"] and f"the newest good one is {before};" in planned["msg"]
+    assert not planned["made"] and f"the newest good one is {before} (" in planned["msg"]
     assert words in planned["locations"][0]["damaged"][newest] and stored(repository, newest) == known
     outcome = backup(repository, data, max_age=3600.0)
     assert not outcome["made"] and outcome["set"]["id"] == before and before in outcome["msg"]
@@ -190,7 +165,7 @@ def test_fewer_whole_sets_than_the_floor_hold_all(repository: Repository, data: 
         cut(repository, name)
     outcome = backup(repository, data, max_age=3600.0, policy=Policy(last=1, min_verified=2))
     (place,) = outcome["locations"]
-    assert place["pruned"] == [] and "1 of the 2 verified" in place["held"]
+    assert place["pruned"] == [] and "before there are 2 verified sets" in place["held"]
 
 
 def test_the_proven_set_stays(repository: Repository, data: Path) -> None:
@@ -204,13 +179,8 @@ def test_the_proven_set_stays(repository: Repository, data: Path) -> None:
     assert told == ["the newest proven set"] and len(outcome["locations"][0]["pruned"]) == 3
 
 
-def test_those_who_only_read_tell_and_write_nothing(
-    repository: Repository, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    endpoint = getattr(repository, "_options", {}).get("endpoint_url")
-    where = {"repository": repository.name, "series": "files", **({"endpoint_url": endpoint} if endpoint else {})}
+def test_those_who_only_read_tell_and_write_nothing(repository: Repository, data: Path) -> None:
+    where = {"repository": as_given(repository), "series": "files"}
 
     def ask(**about: Any) -> dict[str, dict[str, Any]]:
         metrics = ("age", "size", "count", "unverified")
@@ -228,8 +198,7 @@ def test_those_who_only_read_tell_and_write_nothing(
     )
     assert before in found["size"]["message"] and reason in found["size"]["message"] and found["count"]["value"] == 1
     assert found["unverified"]["status"] == "critical" and reason in found["unverified"]["message"]
-    keys = {f"s3_{name}": value for name, value in {**KEYS, "endpoint_url": endpoint}.items()}
-    rows = logical_sets({**dict.fromkeys(SPEC), **where, **keys})["sets"]
+    rows = logical_sets({**dict.fromkeys(SPEC), **where})["sets"]
     assert [(row["id"], row["damaged"]) for row in rows] == [(newest, f"{ARCHIVE} is missing"), (before, None)]
     assert rows[0]["damaged_at"] == {repository.name: f"{ARCHIVE} is missing"}
     assert stored(repository, newest) == known

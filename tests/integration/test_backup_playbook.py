@@ -52,6 +52,23 @@ def test_a_backup_that_fails_is_a_finding(lab_host: Any, tmp_path: Path) -> None
     assert done.returncode == 2
     assert results["steps"]["status"] == "critical" and "no database 'nosuch'" in results["steps"]["message"]
     assert results["set-age"]["status"] == "critical"
+    assert lab_host.run("sh", "-c", f"ls -d {REPOSITORY}", check=False) == "", "an empty directory looks like sets"
+
+
+def test_a_refused_backup_leaves_what_was_there_before(lab_host: Any, tmp_path: Path) -> None:
+    lab_host.run("mkdir", "-m", "0755", REPOSITORY)
+    done, _results = run(lab_host, tmp_path, postgres_backup_databases=["nosuch"])
+    assert done.returncode == 2 and lab_host.run("stat", "-c", "%a", REPOSITORY) == "700"
+
+
+def test_sets_that_were_made_are_reported_where_another_fails(lab_host: Any, tmp_path: Path) -> None:
+    files = [{"series": "one", "paths": ["/etc/options_engine"], "ref": "X-1"}, {"series": "two", "paths": ["/nosuch"]},
+             {"series": "three", "paths": ["/etc/options_engine"]}]  # fmt: skip
+    done, results = run(lab_host, tmp_path, postgres_backup_databases=[], postgres_backup_files=files)
+    assert done.returncode == 2
+    assert results["backup-one"]["status"] == "ok" and results["backup-one"]["ref"] == ["X-1"]
+    assert "/nosuch" in results["steps"]["message"] and "backup-two" not in results
+    assert ("backup-three" in results) == (lab_host.run("sh", "-c", f"ls {REPOSITORY}/three", check=False) != "")
 
 
 def test_check_mode_makes_nothing(lab_host: Any, tmp_path: Path) -> None:
@@ -60,4 +77,4 @@ def test_check_mode_makes_nothing(lab_host: Any, tmp_path: Path) -> None:
         day2_fail_on="never",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert lab_host.run("sh", "-c", f"ls {REPOSITORY} 2>/dev/null || true") == ""
+    assert lab_host.run("ls", REPOSITORY, check=False) == ""

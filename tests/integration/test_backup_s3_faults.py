@@ -19,19 +19,15 @@ from typing import Any
 import boto3
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import (
-    Repository,
-    RepositoryError,
-    open_repository,
-)
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Policy
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import verify
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.process.locks import Locked
+from ansible_collections.day2.ops.plugins.module_utils.repositories.base import Repository, RepositoryError
+from ansible_collections.day2.ops.plugins.module_utils.repositories.opening import open_repository
 from faulty_s3 import (
     FOREVER,
-    KEYS,
     Deed,
     FaultyS3,
     alter_answer,
@@ -42,23 +38,13 @@ from faulty_s3 import (
     faulty_s3,
     hang,
     lose_answer,
-    new_bucket,
 )
 from file_sets import backup, make_data, only
-from moto.server import ThreadedMotoServer
+from repository_places import KEYS, new_bucket
 
 ONE = Policy(last=1, min_verified=1)
 SLOW_DOWN = answer(503, "SlowDown")
 ATTEMPTS = 5
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture
@@ -82,7 +68,7 @@ def repository(s3: FaultyS3, bucket: str) -> Repository:
 def reached(s3: FaultyS3, bucket: str, **options: Any) -> Repository:
     # The least part is 5 MiB: data of 7 goes up in two.
     return open_repository(
-        f"s3://{bucket}/some/prefix", {**KEYS, "endpoint_url": s3.endpoint, "spool": 15 << 20, **options}
+        {"url": f"s3://{bucket}/some/prefix", **KEYS, "endpoint_url": s3.endpoint, **options}, spool=15 << 20
     )
 
 
@@ -249,10 +235,25 @@ def test_a_bucket_that_is_not_there_is_told(s3: FaultyS3, data: Path) -> None:
         backup(reached(s3, "no-such-bucket"), data)
 
 
+@pytest.mark.parametrize(("status", "code"), [(301, "PermanentRedirect"), (307, "TemporaryRedirect"), (308, "Moved")])
+def test_a_service_that_is_elsewhere_is_told(s3: FaultyS3, bucket: str, data: Path, status: int, code: str) -> None:
+    """From http to https, or to another region: asked once, and not for ever."""
+    s3.fault("*", "", answer(status, code), FOREVER)
+    with pytest.raises(RepositoryError, match=rf"redirects \(status {status}\): `endpoint_url` .* `region`"):
+        backup(reached(s3, bucket), data)
+    assert len(s3.requests) == 1
+
+
+@pytest.mark.parametrize("address", ["minio.example:9000", "localhost:1", "http://", "https://[::1"])
+def test_what_is_no_address_of_a_service_is_told(s3: FaultyS3, data: Path, address: str) -> None:
+    with pytest.raises(RepositoryError, match=r"`endpoint_url` is an address such as https://host:9000"):
+        backup(reached(s3, "a-bucket", endpoint_url=address), data)
+
+
 HOLDER = """
 import json, sys; sys.path.insert(0, ".collections")
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import open_repository
-place = open_repository(sys.argv[1], json.loads(sys.argv[2]))
+from ansible_collections.day2.ops.plugins.module_utils.repositories.opening import open_repository
+place = open_repository({"url": sys.argv[1], **json.loads(sys.argv[2])})
 with place.lock("files", 0.0, "a run that dies"), place.writer("files/20260101T000000Z/archive001.tar.zst") as writer:
     writer.write(b"x" * (20 << 20))
     print("held", flush=True)
@@ -285,8 +286,8 @@ def test_a_lease_that_somebody_else_took_is_left_alone(s3: FaultyS3, repository:
 
 def test_renewals_are_versions_of_their_own(s3: FaultyS3, repository: Repository) -> None:
     """A version is a digest on S3: were all renewals the same, one that waits could not tell that there was one."""
-    from ansible_collections.day2.ops.plugins.module_utils.backup.lease import hold
-    from ansible_collections.day2.ops.plugins.module_utils.backup.s3 import _LeaseObject
+    from ansible_collections.day2.ops.plugins.module_utils.process.lease import hold
+    from ansible_collections.day2.ops.plugins.module_utils.repositories.s3 import _LeaseObject
 
     place = _LeaseObject(repository, "files/.lease")
     with hold(place, 0.0, "me", seconds=2.0):

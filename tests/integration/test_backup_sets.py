@@ -15,34 +15,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from ansible_collections.day2.ops.plugins.module_utils.backup import lease, sets
+from ansible_collections.day2.ops.plugins.module_utils.backup import sets
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import State
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import (
-    ObjectLocked,
-    Repository,
-    RepositoryError,
-    open_repository,
-)
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Policy
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import verify
+from ansible_collections.day2.ops.plugins.module_utils.errors import CheckError
 from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist
 from ansible_collections.day2.ops.plugins.module_utils.process.locks import Locked
-from file_sets import Damage, backup, flipped, grown, make_data, odd, only, swapped, truncated
-from moto.server import ThreadedMotoServer
-
-KEYS = {"access_key": "testing", "secret_key": "testing", "region": "us-east-1"}
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+from ansible_collections.day2.ops.plugins.module_utils.repositories.base import (
+    ObjectLocked,
+    Repository,
+    RepositoryError,
+)
+from ansible_collections.day2.ops.plugins.module_utils.repositories.opening import open_repository
+from file_sets import Damage, as_given, backup, flipped, grown, make_data, odd, only, swapped, truncated
+from repository_places import KEYS, new_bucket
 
 
 @pytest.fixture
@@ -50,20 +39,9 @@ def data(tmp_path: Path) -> Path:
     return make_data(tmp_path / "data")
 
 
-@pytest.fixture(params=["directory", "s3"])
-def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Repository:
-    if request.param == "directory":
-        return open_repository(str(tmp_path / "repository"))
-    endpoint = request.getfixturevalue("s3")
-    bucket = f"b{time.monotonic_ns()}"
-    boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-        region_name="us-east-1",
-    ).create_bucket(Bucket=bucket)
-    return open_repository(f"s3://{bucket}/some/prefix", {**KEYS, "endpoint_url": endpoint})
+@pytest.fixture
+def repository(repository_place: Any) -> Repository:
+    return open_repository(repository_place)
 
 
 def test_what_is_packed_is_what_is_stored(repository: Repository, data: Path, tmp_path: Path) -> None:
@@ -77,7 +55,7 @@ def test_what_is_packed_is_what_is_stored(repository: Repository, data: Path, tm
     assert subprocess.run(["diff", "-r", str(data), f"{tmp_path}/out{data}"], check=False).returncode == 0
 
 
-def test_a_large_object_goes_in_parts(s3: str, repository: Repository) -> None:
+def test_a_large_object_goes_in_parts(moto: str, repository: Repository) -> None:
     chance = random.Random(2)
     pieces = [chance.randbytes(1 << 20) for _piece in range(30)]
     with repository.writer("files/large") as writer:
@@ -180,17 +158,15 @@ def test_a_clock_that_was_set_back_prunes_nothing(data: Path, tmp_path: Path, mo
     assert "the clock was set back" in outcome["locations"][0]["held"] and outcome["locations"][0]["pruned"] == []
 
 
-def test_what_cannot_be_listed_is_not_empty(data: Path, tmp_path: Path) -> None:
-    repository = open_repository(str(tmp_path / "repository"))
+def test_what_cannot_be_listed_is_not_empty(data: Path, open_path: Path) -> None:
+    repository = open_repository(str(open_path / "repository"))
     backup(repository, data)
     check = "import sys; sys.path.insert(0, '.collections'); import os; os.setuid(65534)\n"
-    check += "from ansible_collections.day2.ops.plugins.module_utils.backup.directory import Directory\n"
+    check += "from ansible_collections.day2.ops.plugins.module_utils.repositories.directory import Directory\n"
     check += "print(list(Directory(sys.argv[1]).keys('files/')))"
-    for place in (tmp_path, *tmp_path.parents[:3]):
-        place.chmod(place.stat().st_mode | 0o055)
-    (tmp_path / "repository").chmod(0o755)
+    (open_path / "repository").chmod(0o755)
     done = subprocess.run(
-        [sys.executable, "-c", check, str(tmp_path / "repository")], capture_output=True, text=True, check=False
+        [sys.executable, "-c", check, str(open_path / "repository")], capture_output=True, text=True, check=False
     )
     assert "Permission denied" in done.stderr and done.stdout == ""
 
@@ -200,46 +176,6 @@ def test_two_runs_at_once(repository: Repository, data: Path) -> None:
     with repository.lock("files", 0.0, "another run"), pytest.raises(Locked, match="another run"):
         backup(repository, data)
     assert backup(repository, data)["made"]
-
-
-class Slot:
-    """A place of a lease, in memory, with a clock of its own."""
-
-    def __init__(self) -> None:
-        self.name, self.clock = "slot", 0.0
-        self.content: tuple[bytes, str, float] | None = None
-
-    def read(self) -> tuple[bytes, str, float] | None:
-        return None if self.content is None else (*self.content[:2], self.clock - self.content[2])
-
-    def write(self, content: bytes, version: str | None) -> str | None:
-        if version != (None if self.content is None else self.content[1]):
-            return None
-        tag = f"v{random.random()}"
-        self.content = (content, tag, self.clock)
-        return tag
-
-    def remove(self) -> None:
-        self.content = None
-
-
-def test_a_lease_of_a_holder_that_is_gone_ends() -> None:
-    slot = Slot()
-    slot.write(b'{"seconds": 60, "pid": 1, "host": "x"}', None)
-    with pytest.raises(Locked, match="process 1 on x"), lease.hold(slot, 0.0, "me"):
-        pass
-    slot.clock = 61.0
-    with lease.hold(slot, 0.0, "me"):
-        assert slot.content is not None and b'"me"' in slot.content[0]
-    assert slot.content is None
-
-
-def test_a_lease_that_was_lost_is_told() -> None:
-    slot = Slot()
-    with pytest.raises(lease.LeaseLost), lease.hold(slot, 0.0, "me", seconds=0.4):
-        slot.content = (b"{}", "somebody else's", 0.0)
-        time.sleep(0.5)
-    assert slot.content is not None
 
 
 def test_a_repository_that_gives_back_other_bytes(data: Path, tmp_path: Path) -> None:
@@ -272,14 +208,14 @@ def test_object_lock_is_respected(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_service_that_is_not_there(data: Path) -> None:
-    gone = open_repository("s3://bucket/x", {**KEYS, "endpoint_url": "http://127.0.0.1:1"})
+    gone = open_repository({"url": "s3://bucket/x", **KEYS, "endpoint_url": "http://127.0.0.1:1"})
     with pytest.raises(RepositoryError, match="s3://bucket/x"):
         backup(gone, data)
 
 
-def test_a_bucket_that_does_not_exist(s3: str, data: Path) -> None:
+def test_a_bucket_that_does_not_exist(moto: str, data: Path) -> None:
     with pytest.raises(RepositoryError, match="404"):
-        backup(open_repository("s3://no-such-bucket/x", {**KEYS, "endpoint_url": s3}), data)
+        backup(open_repository({"url": "s3://no-such-bucket/x", **KEYS, "endpoint_url": moto}), data)
 
 
 def test_a_state_survives(tmp_path: Path, data: Path) -> None:
@@ -291,11 +227,43 @@ def test_a_state_survives(tmp_path: Path, data: Path) -> None:
     assert only(repository).state == found.state
 
 
-def test_the_probe_reads_sets(repository: Repository, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    endpoint = getattr(repository, "_options", {}).get("endpoint_url")
-    where = {"repository": repository.name, "series": "files", **({"endpoint_url": endpoint} if endpoint else {})}
+@pytest.mark.parametrize("way", ["flat", "mapping"])
+def test_the_probe_has_the_keys_of_the_role(moto: str, data: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    bucket = new_bucket(moto)
+    repository = open_repository({"url": f"s3://{bucket}/p", **KEYS, "endpoint_url": moto})
+    backup(repository, data)
+    check = {"id": "x", "title": "x", "probe": "backup", "repository": repository.name, "series": "files"}
+    keys = {"endpoint_url": moto, "region": "us-east-1", "access_key": "testing", "secret_key": "s3cret-part"}
+    given = keys if way == "flat" else {"s3": {**keys, "validate_certs": "true", "timeout": "20s", "session_token": ""}}
+    (seen,) = run_checklist([{**check, **given}])["results"]
+    assert seen["status"] == "ok", seen
+    (blind,) = run_checklist([{**check, "endpoint_url": moto}])["results"]
+    assert blind["status"] == "unknown" and "redential" in blind["message"], blind
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"s3": {"secret": "s3cret-part"}}, "has no entry 'secret'"),
+        ({"s3": {"secret_key": "s3cret-part"}, "secret_key": "s3cret-part"}, "'secret_key', which stands beside"),
+        ({"s3": {"validate_certs": "maybe"}}, "'validate_certs'"),
+        ({"s3": "s3cret-part"}, "cannot be read"),
+        ({"path": "/x", "repository": None, "access_key": "y"}, "goes with 'repository'"),
+    ],
+)
+def test_keys_that_cannot_be_meant_are_refused_unseen(given: dict[str, Any], words: str) -> None:
+    check = {"id": "x", "title": "x", "probe": "backup", "repository": "s3://bucket/p"}
+    with pytest.raises(CheckError) as caught:
+        run_checklist([{**check, **given}])
+    assert words in str(caught.value) and "s3cret" not in str(caught.value)
+
+
+def test_the_probe_reads_sets(repository: Repository, data: Path) -> None:
+    where = {"repository": as_given(repository), "series": "files"}
 
     def ask(*metrics: str) -> dict[str, dict[str, Any]]:
         checks = [{"id": name, "title": name, "probe": "backup", "metric": name, **where} for name in metrics]

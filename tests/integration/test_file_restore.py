@@ -12,15 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import Options, pack
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import open_repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import run
+from ansible_collections.day2.ops.plugins.module_utils.file_sets.packing import Options, pack
 from ansible_collections.day2.ops.plugins.module_utils.process.locks import file_lock
+from ansible_collections.day2.ops.plugins.module_utils.repositories.opening import open_repository
 from file_sets import plan
 from file_trees import Site, fingerprint, make_tree, mounted
-from moto.server import ThreadedMotoServer
+from repository_places import moto_server, new_place
 
 
 @pytest.fixture
@@ -58,8 +57,8 @@ def test_check_mode_tells_and_changes_nothing(changed: Site) -> None:
     before = fingerprint(changed.base)
     outcome = changed.call(check_mode=True, diff=True)
     assert outcome["changed"] and "would be restored" in outcome["msg"] and outcome["step"]["status"] == "skipped"
-    told = outcome["diff"][0]["prepared"].split("\n")
-    assert [each for each in told if each] == ["~ conf", "~ hard", "- since", "+ sub/gone"]
+    lines = outcome["diff"][0]["prepared"].split("\n")
+    assert [line for line in lines if line] == ["~ conf", "~ hard", "- since", "+ sub/gone"]
     assert fingerprint(changed.base) == before
     changed.call()
     assert changed.call(check_mode=True, diff=True)["diff"][0]["prepared"] == ""
@@ -70,8 +69,8 @@ def test_there_and_back(changed: Site) -> None:
     changed.call()
     (changed.tree / "edited").write_text("after the restore")
     restored = fingerprint(changed.tree)
-    told = changed.call(check_mode=True, state="reverted")
-    assert told["changed"] and fingerprint(changed.tree) == restored
+    planned = changed.call(check_mode=True, state="reverted")
+    assert planned["changed"] and fingerprint(changed.tree) == restored
     back = changed.call(state="reverted")
     assert back["changed"] and back["reverted"] and fingerprint(changed.tree) == broken
     assert fingerprint(Path(back["paths"][0]["kept"]) / "content") == restored
@@ -155,29 +154,17 @@ def holding_its_repository(site: Site) -> str:
 
 
 def test_a_set_of_a_bucket(site: Site) -> None:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        url, keys = f"http://{host}:{port}", {"access_key": "testing", "secret_key": "testing", "region": "us-east-1"}
-        boto3.client(
-            "s3",
-            endpoint_url=url,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-            region_name="us-east-1",
-        ).create_bucket(Bucket="shop")
-        repository = open_repository("s3://shop/sets", {**keys, "endpoint_url": url})
-        run(plan(), repository, None, partial(pack, Options([str(site.tree)])))
+    with moto_server() as url:
+        place = new_place(url)
+        run(plan(), open_repository(place), None, partial(pack, Options([str(site.tree)])))
         whole = fingerprint(site.tree)
         (site.tree / "conf").write_text("broken")
-        there = {"repository": "s3://shop/sets", "s3_endpoint_url": url, **{f"s3_{key}": keys[key] for key in keys}}
+        keys = {f"s3_{name}": value for name, value in place.items() if name != "url"}
+        there = {"repository": place["url"], **keys}
         assert site.call(**there)["changed"] and fingerprint(site.tree) == whole
-    finally:
-        server.stop()
     # The way back needs no service.
     assert site.call(**there, state="reverted", paths=[str(site.tree)])["reverted"]
-    assert "s3://shop/sets" in site.refused(**there)
+    assert place["url"] in site.refused(**there)
 
 
 def test_two_at_once(changed: Site) -> None:
@@ -214,12 +201,12 @@ def test_the_old_ones_are_kept_for_their_time(changed: Site) -> None:
 def test_what_is_somebody_elses_stays(changed: Site) -> None:
     parent = changed.tree.parent
     own = [parent / ".shop.day2-old-20260131T020000Z", parent / ".shop.day2-old-mine", parent / ".shopping.day2-new-x"]
-    for each in own:
-        each.mkdir()
+    for path in own:
+        path.mkdir()
     left = parent / ".shop.day2-new-20260131T020000Z"
     (left / "unpacked" / "half").mkdir(parents=True)
     assert changed.call(keep_old="0s")["cleared"] == [str(left)]
-    assert all(each.is_dir() for each in own) and not left.exists()
+    assert all(path.is_dir() for path in own) and not left.exists()
 
 
 def test_owners_and_modes_on_a_host(lab_host: Any) -> None:

@@ -15,17 +15,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.day2.ops.plugins.module_utils.backup import file_restore_io, streams
-from ansible_collections.day2.ops.plugins.module_utils.backup.file_restore import Order, restore, revert
-from ansible_collections.day2.ops.plugins.module_utils.backup.file_restore_io import RestoreFailed
-from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import Options, pack
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import open_repository
+from ansible_collections.day2.ops.plugins.module_utils.backup import streams
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import run
+from ansible_collections.day2.ops.plugins.module_utils.file_sets import trees as tree_swaps
+from ansible_collections.day2.ops.plugins.module_utils.file_sets.packing import Options, pack
+from ansible_collections.day2.ops.plugins.module_utils.file_sets.restore import Order, restore, revert
+from ansible_collections.day2.ops.plugins.module_utils.file_sets.trees import RestoreFailed
+from ansible_collections.day2.ops.plugins.module_utils.process.coding import Coding
+from ansible_collections.day2.ops.plugins.module_utils.repositories.opening import open_repository
 from file_sets import odd, plan
 from file_trees import Site, fingerprint, make_tree, mounted
 
@@ -56,14 +59,14 @@ def test_a_damaged_archive_leaves_everything_as_it_was(changed: Site) -> None:
     flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
     state = path.with_name("state.json")
     known = state.read_bytes()
-    for damaged, told in (
+    for damaged, message in (
         (whole[:middle], "no good set"),
         (flipped, "cannot be restored"),
         (whole + b"x", "no good set"),
     ):
         path.write_bytes(damaged)
-        assert told in changed.refused(check_mode=True) and state.read_bytes() == known
-        assert told in changed.refused() and json.loads(state.read_bytes())["damaged"]
+        assert message in changed.refused(check_mode=True) and state.read_bytes() == known
+        assert message in changed.refused() and json.loads(state.read_bytes())["damaged"]
         state.write_bytes(known)
     path.unlink()
     assert "nothing was touched" in changed.refused()
@@ -88,8 +91,8 @@ def test_an_archive_that_would_leave_its_place(site: Site) -> None:
     outside.write_text("whole")
 
     def evil(repository: Any, folder: str) -> Any:
-        files, about = pack(Options([str(site.tree)]), repository, folder)
-        repository.remove(f"{folder}/{files[0].path}")
+        made = pack(Options([str(site.tree)]), repository, folder)
+        repository.remove(f"{folder}/{made.files[0].path}")
         member = str(site.tree).lstrip("/")
         argv = [
             "tar",
@@ -104,7 +107,7 @@ def test_an_archive_that_would_leave_its_place(site: Site) -> None:
         ]
         tar = streams.Program([*argv, member, str(outside)])
         target = streams.Target("archive001.tar", "archive")
-        return [streams.store(repository, folder, target, streams.Coding(), [tar])], about
+        return replace(made, files=[streams.store(repository, folder, target, Coding(), [tar])])
 
     run(plan(), open_repository(str(site.repository)), None, evil)
     assert "which lies elsewhere" in site.refused()
@@ -138,7 +141,7 @@ def test_killed_before_and_after_every_step(
     broken = [fingerprint(tree) for tree in trees]
     repository = open_repository(str(site.repository))
     if not exchange:
-        monkeypatch.setattr(file_restore_io, "_renameat2", lambda *_names: False)
+        monkeypatch.setattr(tree_swaps, "_renameat2", lambda *_names: False)
     if act is revert:
         restore(order, repository)
     step, killed = 0, True
@@ -175,7 +178,7 @@ def in_a_child(act: Callable[[], Any], step: int) -> bool:
 
         for name in ("mkdir", "rename", "replace", "rmdir", "fsync"):
             setattr(os, name, counted(getattr(os, name)))
-        file_restore_io._renameat2 = counted(file_restore_io._renameat2)
+        tree_swaps._renameat2 = counted(tree_swaps._renameat2)
         try:
             act()
             os._exit(0)
@@ -189,11 +192,11 @@ def in_a_child(act: Callable[[], Any], step: int) -> bool:
 def assert_only_kept(trees: Sequence[Path]) -> None:
     """Beside each tree there is the lock, and directories that keep one tree each."""
     for tree in trees:
-        for each in tree.parent.glob(".*"):
-            assert each.name.endswith(".day2-lock") or (
-                each.name.startswith((f".{tree.name}.day2-old-", f".{tree.name}.day2-undone-"))
-                and {name.name for name in each.iterdir()} == {"content", "record.json"}
-            ), each
+        for wrapper in tree.parent.glob(".*"):
+            assert wrapper.name.endswith(".day2-lock") or (
+                wrapper.name.startswith((f".{tree.name}.day2-old-", f".{tree.name}.day2-undone-"))
+                and {name.name for name in wrapper.iterdir()} == {"content", "record.json"}
+            ), wrapper
 
 
 def test_killed_at_any_moment(changed: Site) -> None:

@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +15,9 @@ from typing import Any
 import psycopg2
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
-from ansible_collections.day2.ops.plugins.plugin_utils.history import store
-from ansible_collections.day2.ops.plugins.plugin_utils.history.store import History, HistoryError, Row
+from ansible_collections.day2.ops.plugins.plugin_utils.history import dialects
+from ansible_collections.day2.ops.plugins.plugin_utils.history.dialects import HistoryError
+from ansible_collections.day2.ops.plugins.plugin_utils.history.store import History, Row
 from site_of_hosts import DISK, Site
 
 PASSWORD = "f1ctional-history"
@@ -31,20 +30,10 @@ def dsn(lab_host: Any) -> Iterator[str]:
     """A database of the lab host's PostgreSQL, reached through a tunnel."""
     lab_host.sql(f"CREATE ROLE keeper LOGIN PASSWORD '{PASSWORD}'")
     lab_host.sql("CREATE DATABASE history OWNER keeper")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    tunnel = subprocess.Popen([*lab_host.ssh(), "-N", "-L", f"{port}:127.0.0.1:5432", lab_host.name])
     try:
-        for _attempt in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"postgresql://keeper:{PASSWORD}@127.0.0.1:{port}/history"
+        with lab_host.tunnel(5432) as port:
+            yield f"postgresql://keeper:{PASSWORD}@127.0.0.1:{port}/history"
     finally:
-        tunnel.terminate()
-        tunnel.wait()
         lab_host.sql("DROP DATABASE history WITH (FORCE)")
         lab_host.sql("DROP ROLE keeper")
 
@@ -54,7 +43,8 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-@pytest.fixture(params=["file", "server"])
+# Which of them needs a host is seen before the fixture asks for it.
+@pytest.fixture(params=["file", pytest.param("server", marks=pytest.mark.lab)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "file":
         return str(tmp_path / "history.sqlite")
@@ -106,7 +96,7 @@ def test_many_write_at_once(place: str) -> None:
 
 def test_a_locked_table_is_an_error_in_time(lab_host: Any, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     History(dsn).close()
-    monkeypatch.setattr(store, "BUSY_SECONDS", 1.0)
+    monkeypatch.setattr(dialects, "BUSY_SECONDS", 1.0)
     with psycopg2.connect(dsn) as other:
         with other.cursor() as cursor:
             cursor.execute("LOCK TABLE day2_result")
@@ -140,7 +130,8 @@ def test_a_threshold_that_lasts_and_a_view_over_the_runs(site: Site, place: str)
     assert results["full"]["status"] == "critical" and site.report["notes"] == []
     assert results["week"]["value"] == 2 and len(results["week"]["curves"][0]["points"]) == 2
     # History and password stay out of what is shown and written, however much is asked for.
-    site.run("-vvv", day2_history=place)
+    site.run("-vvv", day2_history=place, in_full=True)
+    assert "module_args" in site.output
     told = site.output + "".join(path.read_text() for path in site.latest().iterdir())
     assert "f1ctional" not in told
 

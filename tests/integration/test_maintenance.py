@@ -29,7 +29,7 @@ def host(prepared: Host) -> Iterator[Host]:
 
 
 def test_roles_change_nothing_the_second_time(host: Host) -> None:
-    for role, about in (("day2.ops.runtime", {}), ("day2.ops.maintenance", NGINX)):
+    for role, about in (("day2.ops.runtime", {}), ("day2.ops.maintenance_page", NGINX)):
         again = role_on(host.host, role, about)
         assert "changed=0" in again.stdout and again.returncode == 0, again.stdout
 
@@ -98,7 +98,7 @@ def test_extended(host: Host) -> None:
         ({"alerts": {"alertmanager": "http://127.0.0.1:1", "matchers": [{"name": "a", "value": "b"}]}}, "refused"),
         ({"alerts": {"alertmanager": ALERTMANAGER}}, "'matchers' is empty"),
         ({"web": {"probe": "https://127.0.0.1/health"}}, "should answer 503"),
-        ({"web": {"snippet": "/etc/nginx/nosuch"}}, "role maintenance installs it"),
+        ({"web": {"snippet": "/etc/nginx/nosuch"}}, "ansible-playbook day2.ops.maintenance_setup installs it"),
         ({"duration": "-1h"}, "'duration'"), ({"duration": None}, "'duration' is missing"),
         ({"reason": None}, "'reason' is missing"), ({"targets": ["webb"]}, "'targets' has 'webb'"),
         ({"targets": []}, "'targets' is empty"), ({"service": "../x"}, "'service'"),
@@ -143,7 +143,7 @@ def test_an_edited_snippet_is_not_overwritten(host: Host) -> None:
     host.host.run("cp", "-p", snippet, "/root/snippet")
     host.host.run("sh", "-c", f"echo '# mine' >> {snippet}")
     try:
-        refused = role_on(host.host, "day2.ops.maintenance", {"maintenance_service": SERVICE})
+        refused = role_on(host.host, "day2.ops.maintenance_page", {"maintenance_page_service": SERVICE})
         assert refused.returncode == 2 and "was edited by hand" in refused.stdout
         assert host.host.run("tail", "-n", "1", snippet) == "# mine"
         done = host.mode()
@@ -156,13 +156,13 @@ def test_an_edited_snippet_is_not_overwritten(host: Host) -> None:
 def test_two_services_of_one_server_have_two_pages(host: Host) -> None:
     """Names that differ by a dash alone, and a server that asks for a password, rewrites, and has a 503 of its own."""
     other = SERVICE.replace("-", "_")
-    done = role_on(host.host, "day2.ops.maintenance", {**NGINX, "maintenance_service": other})
+    done = role_on(host.host, "day2.ops.maintenance_page", {**NGINX, "maintenance_page_service": other})
     assert done.returncode == 0, done.stdout + done.stderr
     edit = ("sed", "-i", "--follow-symlinks")
     host.host.run(*edit, rf"s/^\s*listen 443.*/&\n    auth_basic day2-test;\n    deny 127.0.0.1;{OWN}/", SITE)
     try:
-        host.host.run("nginx", "-s", "reload")
-        host.until(lambda: host.get()[0] in (401, 403))
+        host.reload_nginx()
+        assert host.get()[0] in (401, 403)
         busy = host.get("/busy")
         assert busy[0] == 503 and "We are working on it" not in busy[2]
         for enabled in ([SERVICE], [SERVICE, other], [other]):
@@ -177,7 +177,7 @@ def test_two_services_of_one_server_have_two_pages(host: Host) -> None:
         host.mode(service=other, state="disabled", targets=["web"])
     finally:
         host.host.run(*edit, "/day2-test;/d; /deny 127.0.0.1;/d", SITE)
-        host.host.run("nginx", "-s", "reload")
+        host.reload_nginx()
     host.until(host.in_service)
 
 
@@ -185,16 +185,16 @@ def test_a_site_of_an_earlier_version_gets_what_it_lacks_or_stays_as_it_was(host
     edit, shared = ("sed", "-i", "--follow-symlinks"), "include /etc/nginx/snippets/day2-maintenance.conf;"
     host.host.run(*edit, r"\,include /etc/nginx/snippets/day2-maintenance.conf;,d", SITE)
     done = host.mode(targets=["web"])
-    assert done["failed"] and "includes /etc/nginx/snippets/day2-maintenance.conf: role" in done["msg"], done
+    assert done["failed"] and "includes /etc/nginx/snippets/day2-maintenance.conf: name the site" in done["msg"], done
     clash = "server { listen 81; open_file_cache max=10; } # day2-test;"
     host.host.run("sh", "-c", f"echo '{clash}' >> {SITE}")
     before = host.host.run("cat", SITE)
-    refused = role_on(host.host, "day2.ops.maintenance", NGINX)
+    refused = role_on(host.host, "day2.ops.maintenance_page", NGINX)
     assert refused.returncode == 2 and '"open_file_cache" directive is duplicate' in refused.stdout
     assert host.host.run("cat", SITE) == before
     host.host.run(*edit, "/day2-test;/d", SITE)
     for changes in (True, False):
-        done = role_on(host.host, "day2.ops.maintenance", NGINX)
+        done = role_on(host.host, "day2.ops.maintenance_page", NGINX)
         assert done.returncode == 0 and ("changed=0" not in done.stdout) is changes, done.stdout
     text = host.host.run("cat", SITE)
     assert text.count(shared) == text.count(f"day2-maintenance-{SERVICE}.conf;") == text.count("server {")
@@ -214,9 +214,9 @@ def test_a_clock_that_is_set_moves_no_end(host: Host, shift: str) -> None:
     host.mode(duration="10m")
     script = (
         "import json,sys; sys.path.insert(0, '/usr/local/bin/day2ctl')\n"
-        "from ansible_collections.day2.ops.plugins.module_utils.maintenance import leases, store\n"
+        "from ansible_collections.day2.ops.plugins.module_utils.maintenance import leases, states, store\n"
         "from dataclasses import replace\n"
-        "s = store.Store(); now = store.reading()\n"
+        "s = store.FileStore(); now = states.reading()\n"
         "by = {'-3 hours': -10800, '+3 hours': 10800}[sys.argv[1]]\n"
         "lease = s.load('options-engine').leases['window']\n"
         "print(lease.left(replace(now, wall=now.wall + by)), lease.left(replace(now, wall=now.wall + by, boot='x')))"
@@ -244,5 +244,5 @@ def test_a_lease_that_could_not_be_left_is_a_warning(host: Host) -> None:
         result = host.host.checks({"id": "mode", "probe": "maintenance"})["mode"]
         assert result["status"] == "warning" and "could not be left" in result["message"]
     finally:
-        host.host.run("systemctl", "start", "prometheus-alertmanager")
+        host.start_alertmanager()
     host.until(host.in_service)

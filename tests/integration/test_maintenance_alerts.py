@@ -38,9 +38,7 @@ def host(prepared: Host) -> Iterator[Host]:
 
 @pytest.fixture
 def gateway(lab_host: LabHost) -> str:
-    """This machine, as the lab's hosts see it."""
-    form = "{{(index .Subnets 0).Gateway}}"
-    return lab_host.lab.podman.run("network", "inspect", lab_host.lab.network, "--format", form).strip()
+    return lab_host.gateway
 
 
 @pytest.fixture
@@ -84,12 +82,12 @@ def test_one_that_is_gone_for_good(host: Host, gateway: str) -> None:
     # As if those two minutes, and what clocks may differ by, were over.
     script = (
         "import sys; sys.path.insert(0, '/usr/local/bin/day2ctl')\n"
-        "from ansible_collections.day2.ops.plugins.module_utils.maintenance import store\n"
-        "s = store.Store(); state = s.load(sys.argv[1])\n"
+        "from ansible_collections.day2.ops.plugins.module_utils.maintenance import states, store\n"
+        "s = store.FileStore(); state = s.load(sys.argv[1])\n"
         "state.targets['alerts'].record['until'] -= 200\n"
-        "s.save(state, store.reading())"
+        "s.save(state, states.reading())"
     )
-    host.host.run("systemctl", "stop", "day2-maintenance.timer")
+    host.host.run("systemctl", "stop", "day2-maintenance.timer", f"day2-maintenance@{SERVICE}.service")
     host.host.run("python3", "-c", script, SERVICE)
     host.host.run("systemctl", "start", "day2-maintenance.timer")
     host.until(host.in_service)
@@ -129,11 +127,40 @@ def test_an_extension_while_it_is_down(host: Host) -> None:
         assert refused["failed"] and "as it was before" in refused["msg"], refused
         assert [lease["owner"] for lease in host.mode(state="status")["leases"]] == ["window"]
     finally:
-        host.host.run("systemctl", "start", "prometheus-alertmanager")
+        host.start_alertmanager()
 
     host.until(host.somebody_silences)
     host.until(lambda: any(each["endsAt"] > before["endsAt"] for each in host.silences()))
     host.until(lambda: not host.mode(state="status")["faults"])
+
+
+def test_units_come_back_while_it_is_down(host: Host) -> None:
+    """As a procedure that looks whether the service is healthy: users still see the page, and nobody is refused."""
+    host.mode()
+    host.host.run("systemctl", "stop", "prometheus-alertmanager")
+    try:
+        done = host.mode(targets=["alerts", "web"], claim="held")
+        assert not done.get("failed") and "refused" in done["faults"][0], done
+        assert (host.unit(), host.get()[0]) == ("active", 503)
+        assert "FAULT" in host.host.run("day2ctl", "maintenance", "status", check=False)
+    finally:
+        host.start_alertmanager()
+    host.until(lambda: host.somebody_silences() and not host.mode(state="status")["faults"])
+    assert host.silences()
+
+
+def test_an_emergency_while_it_accepts_no_silence(host: Host, gateway: str) -> None:
+    with HTTPServer(host=gateway, port=0) as server:
+        about = {"alertmanager": server.url_for(""), "matchers": MATCHERS}
+        server.expect_request("/api/v2/silences", method="GET").respond_with_json([])
+        server.expect_request("/api/v2/silences", method="POST").respond_with_data("read only", status=503)
+        refused = host.mode(alerts=about)
+        assert refused["failed"] and "HTTP 503: read only; everything is as it was before" in refused["msg"], refused
+        assert host.in_service()
+        done = host.mode(alerts={**about, "optional": True})
+        assert not done.get("failed") and "HTTP 503: read only" in done["faults"][0], done
+        assert (host.unit(), host.get()[0]) == ("inactive", 503)
+        host.end()
 
 
 def test_pagerduty(host: Host, pager: PagerDuty) -> None:
@@ -158,7 +185,7 @@ def test_pagerduty(host: Host, pager: PagerDuty) -> None:
     [
         ({"from": "stranger@example.com"}, "HTTP 400"),
         ({"services": ["PNOSUCH"]}, "Invalid Input"),
-        ({"services": PAGED}, "is a list of ids"),
+        ({"service_ids": [PAGED]}, "service_ids"),
         ({"token_file": "/root/nosuch"}, "nosuch: No such file"),
         ({"token_file": "/etc/hostname"}, "HTTP 401"),
         ({"from": ""}, "'pagerduty' has no from"),
@@ -272,7 +299,7 @@ def test_users_wait_for_an_application_that_is_slow_to_answer(host: Host) -> Non
 def test_what_is_over_cannot_be_extended(host: Host) -> None:
     """Not even before the timer has looked at it."""
     host.mode(duration="20s", targets=["web"])
-    host.host.run("systemctl", "stop", "day2-maintenance.timer")
+    host.host.run("systemctl", "stop", "day2-maintenance.timer", f"day2-maintenance@{SERVICE}.service")
     host.until(lambda: "over for" in host.host.run("day2ctl", "maintenance", "status"), 60)
     done = host.mode(state="extended", duration="1h", owner="window")
     assert done["failed"] and "window holds no lease" in done["msg"] and "may have ended" in done["msg"], done

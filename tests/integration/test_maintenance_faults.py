@@ -19,6 +19,7 @@ from kill_host import kill_maintenance
 from lab.waiting import wait_for
 from lab_host import ROOT as CHECKOUT
 from maintained_host import ALERTMANAGER, ROOT, SERVICE, UNIT, Host, prepare
+from small_disk import inside
 
 PLACE = f"{ROOT}/{SERVICE}"
 
@@ -84,14 +85,14 @@ def restarted(host: Host, lease: str = "") -> None:
     if lease:
         script = (
             "import sys; sys.path.insert(0, '/usr/local/bin/day2ctl')\n"
-            "from ansible_collections.day2.ops.plugins.module_utils.maintenance import store\n"
+            "from ansible_collections.day2.ops.plugins.module_utils.maintenance import states, store\n"
             "from dataclasses import replace\n"
-            "s = store.Store(); now = store.reading(); state = s.load(sys.argv[1])\n"
+            "s = store.FileStore(); now = states.reading(); state = s.load(sys.argv[1])\n"
             "ends = {'ended': now.wall - 1, 'held': now.wall + 45}[sys.argv[2]]\n"
             "state.leases = {k: replace(v, boot='before', until=ends) for k, v in state.leases.items()}\n"
             "s.save(state, now)"
         )
-        host.host.run("systemctl", "stop", "day2-maintenance.timer")
+        host.host.run("systemctl", "stop", "day2-maintenance.timer", f"day2-maintenance@{SERVICE}.service")
         host.host.run("python3", "-c", script, SERVICE, lease)
     container = host.host.lab.container(host.host.name)
     host.host.lab.podman.run("restart", "--time", "5", container)
@@ -130,14 +131,13 @@ def test_a_reboot_over_the_end(host: Host) -> None:
 @contextmanager
 def small_disk(host: Host, folder: str) -> Iterator[str]:
     """A file system of its own below the folder of the states, whose end is near."""
-    pid = host.host.lab.podman.run("inspect", host.host.lab.container(host.host.name), "--format", "{{.State.Pid}}")
-    inside = ["nsenter", "-t", pid.strip(), "-m"]
-    subprocess.run([*inside, "mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs", folder], check=True)
+    enter = inside(host.host)
+    subprocess.run([*enter, "mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs", folder], check=True)
     try:
         yield f"{folder}/filler"
     finally:
         # The host's timer may be looking into it.
-        wait_for(lambda: subprocess.call([*inside, "umount", folder]), lambda code: code == 0, 20, "umount")
+        wait_for(lambda: subprocess.call([*enter, "umount", folder]), lambda code: code == 0, 20, "umount")
 
 
 def fill(host: Host, filler: str) -> None:
@@ -242,10 +242,10 @@ def test_a_paused_unit_that_cannot_be_resumed(host: Host, fault: str) -> None:
     host.mode(targets=["units"], units=[SERVICE, {**REDIS, "resume": ["/bin/false"]}])
     damage(host)
     if fault == "its drop-in is damaged":
-        drop_in = f"/etc/systemd/system/redis-server.service.d/50-day2-maintenance-{SERVICE}.conf"
+        drop_in = f"/etc/systemd/system/redis-server.service.d/zzz-day2-maintenance-{SERVICE}.conf"
         host.host.run("sed", "-i", "s/^Resume=.*/Resume=[/", drop_in)
     done = host.mode(state="disabled", force=True)
-    assert done["failed"] and "not all of its units came back" in done["msg"], done
+    assert done["failed"] and "not all of it came back" in done["msg"], done
     assert "redis-server.service" in done["msg"] and "state.json.damaged" in done["msg"]
     forget(host)
     host.host.run("rm", PAUSED)
@@ -386,8 +386,9 @@ def test_a_host_that_nothing_would_end_it_on(host: Host) -> None:
     unit = "/etc/systemd/system/day2-maintenance.timer"
     host.host.run("sh", "-c", f"mv {unit} /root/; systemctl daemon-reload")
     try:
-        done = host.mode()
-        assert done["failed"] and "role runtime installs it" in done["msg"], done
+        for planning in (True, False):
+            done = host.mode(check_mode=planning)
+            assert done["failed"] and "ansible-playbook day2.ops.maintenance_setup installs it" in done["msg"], done
     finally:
         host.host.run("sh", "-c", f"mv /root/day2-maintenance.timer {unit}; systemctl daemon-reload")
     assert host.in_service()

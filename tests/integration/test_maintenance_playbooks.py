@@ -58,7 +58,7 @@ def told(chat: Chat) -> tuple[str, str]:
 
 
 def sets(site: Maintained) -> list[str]:
-    return site.host.run("sh", "-c", f"ls -d {REPOSITORY}/*/*/manifest.json 2>/dev/null || true").split()
+    return site.host.run("sh", "-c", f"ls -d {REPOSITORY}/*/*/manifest.json", check=False).split()
 
 
 def test_a_window_from_its_beginning_to_its_end(site: Maintained, httpserver: HTTPServer) -> None:
@@ -108,9 +108,9 @@ def test_check_mode_shows_the_plan_and_changes_nothing(site: Maintained) -> None
         ({"day2_maintenance_steps": []}, "There is no step to take"),
         ({"day2_maintenance_steps": [{"id": "x"}]}, "step 'x', field 'role': is missing"),
         ({"day2_maintenance_steps": [{"id": "x", "role": "day2.ops.nothing"}]}, "step 'x', field 'role'"),
-        ({"maintenance_window_duration": "-1h"}, "more than nothing"),
+        ({"maintenance_window_duration": "-1h"}, "maintenance_window_duration: '-1h' is less than nothing"),
         ({"maintenance_window_duration": "10m"}, "15 min of them are kept for verification"),
-        ({"maintenance_window_duration": "soon"}, "'duration'"),
+        ({"maintenance_window_duration": "soon"}, "maintenance_window_duration: 'soon' is not a quantity"),
         ({"maintenance_window_targets": ["web", "moon"]}, "'targets' has 'moon'"),
         ({"day2_maintenance_checks": []}, "nobody would know whether the service is well"),
         ({"maintenance_window_units": ["no-such-unit"]}, "no-such-unit"),
@@ -185,11 +185,18 @@ def test_a_host_that_only_takes_steps(site: Maintained) -> None:
 
 
 def test_the_plan_may_be_read_before_the_window_opens(site: Maintained) -> None:
-    day = str((datetime.now(timezone.utc) + timedelta(days=30)).date())
+    # Longer away than a lease may last.
+    day = str((datetime.now(timezone.utc) + timedelta(days=60)).date())
     later = {"name": "later", "dates": [day], "start": "02:00", "duration": "2h"}
-    step = site.looking("planned")
-    assert site.play("maintenance", "--check", day2_windows=[later], day2_maintenance_steps=[step]).returncode == 0
-    assert "step: planned" in site.output and day in site.output
+    steps = [{**site.looking("planned"), "duration": "1h"}, {**site.looking("longer"), "duration": "110m"}]
+    assert site.play("maintenance", "--check", day2_windows=[later], day2_maintenance_steps=steps).returncode == 0
+    # The times of the window, in the plan and in the row of the mode.
+    period = f"from {day}T02:00:00Z until {day}T04:00:00Z"
+    assert f"Scheduled maintenance (later), at most 2 h, {period}" in site.output
+    # The plan of the preflight, and the row: nothing of it a third time.
+    assert site.output.count("nginx answers 503") == 2 and "Would begin" not in site.output
+    assert f"would enter {period}: nginx answers 503" in site.output
+    assert "step: planned" in site.output and "left out: it takes 1 h 50 min, and 1 h 45 min are left" in site.output
 
 
 def test_a_step_that_fails_is_told_and_the_service_comes_back(site: Maintained, httpserver: HTTPServer) -> None:
@@ -244,7 +251,7 @@ def test_no_step_is_taken_where_the_backup_failed(site: Maintained) -> None:
 
 def test_no_host_takes_a_step_where_another_did_not_enter(site: Maintained) -> None:
     site.provide("stubborn", "/bin/sh -c \"trap '' TERM; while :; do sleep 1; done\"")
-    inventory = site.two_hosts(maintenance_window_units=["stubborn"], maintenance_window_units_timeout="2s")
+    inventory = site.two_hosts(maintenance_window_units=["stubborn"], maintenance_window_units_timeout="6s")
     try:
         step = site.looking("alone-in-it")
         assert (

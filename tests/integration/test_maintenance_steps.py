@@ -236,11 +236,13 @@ def test_certificates_are_renewed_and_looked_at(units: Steps) -> None:
 
 LOGS = """
 rm -rf /srv/day2; mkdir -p /srv/day2/app/sub /srv/day2/outside; cd /srv/day2
-for name in app/old.log.1 app/sub/older.gz app/open.log.1 app/new.log.1 app/keep.log.1 app/data.db outside/far.gz; do
+for name in app/audit.log.1 app/auth.log.2.gz app/dump.sql.gz app/shipper.log.pos \\
+  app/old.log.1 app/sub/older.2.gz app/open.log.1 app/new.log.1 app/keep.log.1 app/data.db outside/far.gz; do
   head -c 8192 /dev/urandom > $name; done
 ln app/old.log.1 app/twin.txt
 ln -s /srv/day2/outside app/link; ln -s /srv/day2/outside/far.gz app/far.gz
-touch -d '40 days ago' app/*.1 app/*.db app/sub/*.gz outside/*.gz; touch -h -d '40 days ago' app/far.gz
+touch -d '40 days ago' app/*.1 app/*.db app/*.gz app/*.pos app/sub/*.gz outside/*.gz
+touch -h -d '40 days ago' app/far.gz
 touch app/new.log.1
 """
 
@@ -257,17 +259,19 @@ def test_old_logs_go_and_nothing_else(steps: Steps) -> None:
         assert steps.sh("cd /srv/day2; find . | sort").split("\n") == there
         row = steps.take("logs", **about)
         # One of the two has another name, which keeps its bytes.
-        assert row["message"] == "removed 2 files older than 30 d, 8.0 KiB; 1 stay, because a process has them open", (
-            row
-        )
+        assert row["message"] == (
+            "removed 2 files older than 30 d, 8.0 KiB; open files stay (1); audit files stay (2);"
+            " excluded files stay (1)"
+        ), row
+        assert "audit file, so it stays: /srv/day2/app/auth.log.2.gz" in row["evidence"]
         gone = set(there) - set(steps.sh("cd /srv/day2; find .").split("\n"))
-        assert gone == {"./app/old.log.1", "./app/sub/older.gz"}
+        assert gone == {"./app/old.log.1", "./app/sub/older.2.gz"}
         again = steps.take("logs", **about)
         assert again["message"].startswith("removed 0 files") and "changed=0" in steps.said
     finally:
         steps.host.run("kill", pid)
         reader.wait(30)
-    assert steps.take("logs", **about)["message"].startswith("removed 1 files")
+    assert steps.take("logs", **about)["message"].startswith("removed 1 file ")
     for directory, said in (("/var", "too near to the root"), ("/srv/day2/app/link", "symbolic link"),
                             ("/srv/day2/../day2/app", "without '..'"), ("/srv/nosuch", "no directory"),
                             ("/var/lib/dpkg/info", "below /var/lib")):  # fmt: skip

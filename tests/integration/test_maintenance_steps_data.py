@@ -157,7 +157,7 @@ def test_a_database_is_vacuumed_and_reindexed(databases: Steps) -> None:
     databases.host.run("runuser", "-u", "postgres", "--", "psql", "-XAtq", "-d", "day2_ours", "-c",
                        "CREATE UNIQUE INDEX CONCURRENTLY broken ON t (id)", check=False)  # fmt: skip
     row = databases.take("database", database="day2_ours", database_reindex=False)
-    assert row["status"] == "warning" and "invalid index: broken" in row["evidence"]
+    assert row["status"] == "warning" and "invalid index: public.broken" in row["evidence"]
 
 
 # Looks at every command line until the file that ends it is there: how many held the word, how many were the program's.

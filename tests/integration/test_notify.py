@@ -80,7 +80,7 @@ def test_a_finding_is_told_once_and_so_is_its_end(site: Site, receiver: Receiver
         events = receiver.got("/pager")
         assert [(each["event_action"], each["dedup_key"]) for each in events] == [("trigger", "shop/a/full")] * expected
     site.host("a", day2_daily_checks=[FINE])
-    assert run(site, receiver.chat(), receiver.pager()) == 0
+    assert run(site, receiver.chat(), receiver.pager(), in_full=True) == 0
     assert [each["event_action"] for each in receiver.got("/pager")] == ["resolve"]
     assert "RESOLVED" in json.dumps(receiver.got("/chat"))
     assert "r0ut1ng" not in site.output and "/chat" not in site.output

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import open_repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import verify
+from ansible_collections.day2.ops.plugins.module_utils.repositories.opening import open_repository
 from file_sets import flipped, truncated
 from kill_host import kill_backups
 from shop import LONG, REPOSITORY, Shop, opened_shop, quoted
@@ -93,6 +93,33 @@ def test_a_secret_is_nowhere(shop: Shop) -> None:
         watcher.terminate()
         watcher.wait()
         shop.host.sql("DROP ROLE dumper", "postgres")
+
+
+@pytest.mark.parametrize("option", ["encrypt_to", "identity"])
+def test_a_secret_key_in_the_wrong_place_leaves_no_trace(shop: Shop, option: str) -> None:
+    secret = shop.shell("age-keygen 2>/dev/null | grep AGE-SECRET-KEY")
+    call = {"databases": ["postgres"], "repository": REPOSITORY, option: [secret] if option == "encrypt_to" else secret}
+    outcome = shop.host.task("day2.ops.pg_backup", call, "-vvv", become_user="postgres")
+    assert outcome["failed"] and f"'{option}' has a secret key of age" in outcome["msg"], outcome
+    journal = shop.host.run("journalctl", "--no-pager", "-n", "2000")
+    assert secret not in json.dumps(outcome) + journal + shop.host.said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"secret_key": "f1ctional-key", "session_token": "f1ctional-token", "endpoint_url": "http://127.0.0.1:1",
+          "access_key": "AKIASHOP"}, "s3://shop/sets"),
+        ({"secret_kye": "f1ctional-key"}, "did you mean 'secret_key'?"),
+    ],
+)  # fmt: skip
+def test_a_secret_of_a_repository_leaves_no_trace(shop: Shop, options: dict[str, str], words: str) -> None:
+    call = {"databases": ["postgres"], "repository": {"url": "s3://shop/sets", **options}}
+    outcome = shop.host.task("day2.ops.pg_backup", call, "-vvv", become_user="postgres")
+    assert outcome["failed"] and words in outcome["msg"], outcome
+    journal = shop.host.run("journalctl", "--no-pager", "-n", "2000")
+    assert "s3://shop/sets" in journal, "the call is in the journal, without its secrets"
+    assert "f1ctional" not in json.dumps(outcome) + journal + shop.host.said
 
 
 def test_a_wrong_password_is_told_without_it(shop: Shop) -> None:

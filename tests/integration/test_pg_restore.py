@@ -135,7 +135,7 @@ def test_rows_are_compared_with_the_manifest(shop: Shop) -> None:
     shop.backup()
 
     def one_more(fields: dict[str, Any]) -> None:
-        (table,) = [each for each in fields["databases"][0]["rows"] if each["rows"] == 3000]
+        (table,) = [table for table in fields["databases"][0]["rows"] if table["rows"] == 3000]
         table["rows"] = 3001
 
     shop.rewrite_manifest(one_more)
@@ -253,8 +253,8 @@ def test_the_order_of_reverts_is_no_clocks(shop: Shop) -> None:
     marker["at"] -= 7200
     earlier = second["old"].rpartition("_")[0] + time.strftime("_%Y%m%dT%H%M%SZ", time.gmtime(marker["at"]))
     shop.host.sql(f"ALTER DATABASE {quoted(second['old'])} RENAME TO {quoted(earlier)}", "postgres")
-    told = "day2.ops " + json.dumps(marker)
-    shop.host.sql(f"COMMENT ON DATABASE {quoted(earlier)} IS $m${told}$m$", "postgres")
+    comment = "day2.ops " + json.dumps(marker)
+    shop.host.sql(f"COMMENT ON DATABASE {quoted(earlier)} IS $m${comment}$m$", "postgres")
     assert shop.restore(state="reverted")["changed"]
     assert shop.host.sql("SELECT a FROM empty", NASTY) == "7"
     assert first["old"] in shop.databases()

@@ -41,7 +41,7 @@ def refused(shop: Shop, *words: str, **arguments: Any) -> None:
     for check_mode in (True, False):
         done = shop.restore(check_mode=check_mode, **arguments)
         assert done.get("failed"), done
-        assert [each for each in words if each not in done["msg"]] == [], done["msg"]
+        assert [word for word in words if word not in done["msg"]] == [], done["msg"]
         assert shop.databases() == names
 
 
@@ -85,7 +85,7 @@ def test_subscriptions(shop: Shop) -> None:
         done = shop.restore(mode="replace", allow=["subscriptions"], keep_old="0s")
         # The first one still has it, and PostgreSQL drops no database that has: the restore is done all the same.
         assert done["changed"] and done["dropped"] == [] and first["old"] in shop.databases(), done
-        assert [each for each in done["warnings"] if "was not dropped" in each], done
+        assert [warning for warning in done["warnings"] if "was not dropped" in warning], done
     finally:
         for name in [NASTY, *shop.set_aside()]:
             shop.host.sql("DROP SUBSCRIPTION IF EXISTS reads_other", name)
@@ -210,11 +210,11 @@ def test_everything_a_database_is_besides_its_contents(shop: Shop) -> None:
         assert (kept[0]["collation_version"], kept[0]["icu_rules"]) == (version, None) and version
         shop.rewrite_manifest(lambda fields: fields["databases"][0].update(collation_version="0.1"))
         done = shop.restore(target="copy")
-        assert done["changed"] and [each for each in done["warnings"] if "and by 0.1 before" in each], done
+        assert done["changed"] and [warning for warning in done["warnings"] if "and by 0.1 before" in warning], done
         assert shop.properties("copy") == before
         shop.host.sql(f'CREATE DATABASE "copy two" TEMPLATE {name}', "postgres")
     finally:
         shop.host.sql("UPDATE pg_database SET datistemplate = false WHERE datname !~ '^template'", "postgres")
-        for each in [each for each in shop.databases() if each.startswith((NASTY, "copy"))]:
-            shop.host.sql(f"DROP DATABASE {quoted(each)} WITH (FORCE)", "postgres")
+        for name in [name for name in shop.databases() if name.startswith((NASTY, "copy"))]:
+            shop.host.sql(f"DROP DATABASE {quoted(name)} WITH (FORCE)", "postgres")
         shop.host.sql(f"DROP ROLE {role}", "postgres")

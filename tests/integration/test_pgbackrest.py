@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,32 +14,17 @@ from lab.waiting import wait_for
 from pitr_cluster import CONFIG, DATA, PLACE, SCRATCH, UNIT, Pitr
 
 
-@pytest.fixture(scope="module")
-def cluster(lab_host: Any) -> Iterator[Pitr]:
-    made = Pitr(lab_host)
-    made.make()
-    yield made
-    made.remove()
-
-
-@pytest.fixture
-def pitr(cluster: Pitr) -> Iterator[Pitr]:
-    cluster.empty()
-    yield cluster
-    cluster.tidy()
-
-
 def test_full_differential_incremental(pitr: Pitr) -> None:
     refused = pitr.backup(type="incremental")
     assert refused["failed"] and "no full backup" in refused["msg"] and pitr.listed() == []
     made = [pitr.backup(type=kind, run_id=f"run-{kind}") for kind in ("auto", "auto", "differential", "full")]
-    assert all(each["made"] and each["changed"] for each in made), made
+    assert all(run["made"] and run["changed"] for run in made), made
     there = pitr.listed()
-    assert [each["type"] for each in there] == ["full", "incr", "diff", "full"]
-    assert [each["label"] for each in there] == [each["backup"]["label"] for each in made]
+    assert [backup["type"] for backup in there] == ["full", "incr", "diff", "full"]
+    assert [backup["label"] for backup in there] == [run["backup"]["label"] for run in made]
     assert there[1]["prior"] == there[0]["label"] and there[2]["annotation"] == {"run-id": "run-differential"}
     assert made[0]["verified"]["files"] > 900 and made[0]["throughput"] > 0
-    assert [each["label"] for each in pitr.info()["backups"]] == [each["label"] for each in reversed(there)]
+    assert [backup["label"] for backup in pitr.info()["backups"]] == [backup["label"] for backup in reversed(there)]
 
 
 def test_a_backup_that_is_young_enough_is_not_made_again(pitr: Pitr) -> None:
@@ -55,24 +39,24 @@ def test_a_backup_that_is_young_enough_is_not_made_again(pitr: Pitr) -> None:
 def test_a_full_one_that_is_due_is_not_made_up_for(pitr: Pitr) -> None:
     pitr.backup(type="full", verify="none")
     pitr.backup(type="incremental", verify="none")
-    full, increment = (each["timestamp"]["stop"] for each in pitr.listed())
+    full, increment = (backup["timestamp"]["stop"] for backup in pitr.listed())
     # An age between those of the two.
     wait_for(time.time, lambda now: now > full + 1, 30, "the next second")
     assert increment >= full and pitr.backup(check_mode=True, type="full", max_age="1s")["made"]
     assert not pitr.backup(check_mode=True, type="auto", max_age="1h")["made"]
 
 
-def test_what_goes_is_told_and_goes(pitr: Pitr) -> None:
+def test_backups_that_expire_are_reported_and_expire(pitr: Pitr) -> None:
     for kind in ("full", "incremental", "full"):
         pitr.backup(type=kind, verify="none")
-    labels = [each["label"] for each in pitr.listed()]
+    labels = [backup["label"] for backup in pitr.listed()]
     planned = pitr.backup(check_mode=True, type="full", max_age="1h", keep={"full": 1})
     assert sorted(planned["expired"]["backups"]) == sorted(labels[:2]) and planned["changed"]
-    assert [each["label"] for each in planned["kept"]] == labels[2:] and "newest full" in str(planned["kept"])
-    assert [each["label"] for each in pitr.listed()] == labels, "check mode changed something"
+    assert [backup["label"] for backup in planned["kept"]] == labels[2:] and "newest full" in str(planned["kept"])
+    assert [backup["label"] for backup in pitr.listed()] == labels, "check mode changed something"
     done = pitr.backup(type="full", max_age="1h", keep={"full": 1})
     assert not done["made"] and done["changed"] and sorted(done["expired"]["backups"]) == sorted(labels[:2])
-    assert [each["label"] for each in pitr.listed()] == labels[2:]
+    assert [backup["label"] for backup in pitr.listed()] == labels[2:]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +84,7 @@ def test_to_a_time_an_lsn_a_name_a_transaction(pitr: Pitr) -> None:
     pitr.sql("SELECT pg_create_restore_point('before the mistake')")
     pitr.mark("mistake")
     pitr.archive()
-    labels = [each["label"] for each in pitr.listed()]
+    labels = [backup["label"] for backup in pitr.listed()]
     for target, words, label in (
         ({"time": first}, ["first"], labels[0]),
         ({"xid": int(xid)}, ["first", "second"], labels[1]),
@@ -185,7 +169,7 @@ def test_wal_that_is_in_no_archive_is_not_lost(pitr: Pitr) -> None:
     pitr.archive()
     newest = pitr.segments()[-1][:24]
     with pitr.archiving_broken():
-        told = pitr.mark("only here")
+        marked = pitr.mark("only here")
         refused = pitr.restore({"time": moment}, force=True, keep_data=False)
         assert refused["failed"] and "are in no archive" in refused["msg"] and "would be lost" in refused["msg"], (
             refused
@@ -196,7 +180,7 @@ def test_wal_that_is_in_no_archive_is_not_lost(pitr: Pitr) -> None:
     assert planned["plan"]["unarchived"]["commits"] >= 1 and "are in no archive" in planned["msg"], planned
     lost = outcome["unarchived"]
     assert lost["commits"] >= 1 and lost["last_archived"] == newest and lost["last_commit"] >= lost["first_commit"]
-    assert lost["first_commit"] < told.replace(" ", "T"), (lost, told)
+    assert lost["first_commit"] < marked.replace(" ", "T"), (lost, marked)
     assert lost["directory"] == f"{outcome['kept']}/pg_wal" and lost["directory"] in str(outcome["warnings"]), outcome
     assert set(lost["segments"]) <= set(pitr.shell(f"ls {lost['directory']}").split()) and pitr.words() == ["good"]
     # Nothing is told where everything got there.
@@ -242,7 +226,7 @@ def test_a_drill_recovers_the_end_of_the_archive(pitr: Pitr) -> None:
         "expect": [{"query": "SELECT count(*) FROM moments", "result": "2"}],
     }  # fmt: skip
     stanza = {"probe": "backup", "stanza": "pitr", "pgbackrest_config": CONFIG}
-    checks = [{"id": each, "metric": each, **stanza} for each in ("proven_age", "age", "count", "size")]
+    checks = [{"id": metric, "metric": metric, **stanza} for metric in ("proven_age", "age", "count", "size")]
     asked = pitr.host.checks(*checks)
     assert asked["proven_age"]["status"] == "critical" and "ever proven" in asked["proven_age"]["message"], asked
     assert asked["count"]["value"] == 1 and 0 <= asked["age"]["value"] < 600 and asked["size"]["value"] > 1 << 20
@@ -260,7 +244,7 @@ def test_a_drill_recovers_the_end_of_the_archive(pitr: Pitr) -> None:
     assert named["failed"] and "'sets': not with method physical" in named["msg"]
     assert pitr.call("restore_drill", "postgres", False, **{**call, "source": pitr.mark("later")})["drills"]
     assert pitr.host.run("sh", "-c", "ls -d /tmp/day2-pitr-drill* 2>/dev/null | wc -l") == "0"
-    assert pitr.host.run("sh", "-c", "ps -eo args | grep -c '[d]ay2-pitr-drill' || true") == "0"
+    assert pitr.host.run("pgrep", "-fc", "day2-pitr-drill", check=False) == "0"
 
 
 OUTWARD = """

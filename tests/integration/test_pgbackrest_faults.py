@@ -8,27 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import boto3
 import pytest
 from lab.waiting import wait_for
 from pitr_cluster import CONFIG, DATA, PLACE, REPOSITORY, SCRATCH, SECRET, UNIT, Pitr
-
-
-@pytest.fixture(scope="module")
-def cluster(lab_host: Any) -> Iterator[Pitr]:
-    made = Pitr(lab_host)
-    made.make()
-    yield made
-    made.remove()
-
-
-@pytest.fixture
-def pitr(cluster: Pitr) -> Iterator[Pitr]:
-    cluster.empty()
-    yield cluster
-    cluster.tidy()
 
 
 def test_the_reach_ends_with_the_last_commit(pitr: Pitr) -> None:
@@ -70,7 +54,7 @@ def test_a_lost_segment_is_named_and_nothing_gets_over_it(pitr: Pitr) -> None:
     pitr.archive()
     lost = sorted(set(pitr.segments()) - set(there))
     pitr.shell(f"cd {REPOSITORY}/archive/pitr/15-1/*/; rm {' '.join(lost)}")
-    names = [each[:24] for each in lost]
+    names = [segment[:24] for segment in lost]
     pitr.mark("behind")
     pitr.archive()
     (gap,) = pitr.info()["reach"]["gaps"]
@@ -166,7 +150,7 @@ def test_a_passphrase_is_nowhere(pitr: Pitr) -> None:
     outcomes.append(pitr.task("pg_restore", "postgres", recover_to={"time": moment}, scratch_cluster=SCRATCH))
     said += pitr.host.said
     argv = pitr.shell(f"cat {PLACE}/argv")
-    assert outcomes[2]["changed"] and all(each in argv for each in ("backup", "repo-get", "restore"))
+    assert outcomes[2]["changed"] and all(command in argv for command in ("backup", "repo-get", "restore"))
     logs = pitr.shell(f"cat {PLACE}/*.log {SCRATCH}/server.log; cat {SCRATCH}/data/postgresql.auto.conf")
     for text in (argv, logs, said, json.dumps(outcomes), pitr.host.run("journalctl", "--no-pager", "-n", "800")):
         assert SECRET not in text

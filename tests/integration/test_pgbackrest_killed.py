@@ -19,14 +19,6 @@ BESIDE = f"cd {DATA}/..; ls -A | grep -e '^pitr[.]' -e '^[.]pitr' | grep -v lock
 
 
 @pytest.fixture(scope="module")
-def cluster(lab_host: Any) -> Iterator[Pitr]:
-    made = Pitr(lab_host)
-    made.make()
-    yield made
-    made.remove()
-
-
-@pytest.fixture(scope="module")
 def moment(cluster: Pitr) -> str:
     """A time that all of them go back to."""
     cluster.empty()
@@ -107,16 +99,16 @@ def test_killed_at_a_step(live: Pitr, moment: str, step: str, when: str, way: st
 
 
 @pytest.mark.parametrize(
-    ("first", "then", "mode", "told"),
+    ("first", "then", "mode", "message"),
     [("auto", "disable", "off", "was to archive,"), ("disable", "preserve", "on", "was to archive nothing,")],
 )
-def test_finished_with_other_archiving(live: Pitr, moment: str, first: str, then: str, mode: str, told: str) -> None:
+def test_finished_with_other_archiving(live: Pitr, moment: str, first: str, then: str, mode: str, message: str) -> None:
     """The files say whether the cluster archives: they are restored again, into the same place."""
     target = {"time": moment}
     live.killed_at("recover", "at", target, archiving=first)
     (kept,) = [name for name in beside(live) if name.startswith("pitr.2")]
     planned = live.restore(target, check_mode=True, archiving=then)
-    assert told in planned["msg"] and f"'archiving' is {then} now" in planned["msg"], planned
+    assert message in planned["msg"] and f"'archiving' is {then} now" in planned["msg"], planned
     outcome = live.restore(target, archiving=then)
     try:
         check_restored(live, outcome)

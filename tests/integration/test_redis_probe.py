@@ -135,3 +135,25 @@ def test_server_that_never_answers_costs_its_own_time_only(lab_host: Any) -> Non
         assert [results[name]["status"] for name in ("hung", "slow", "fine")] == ["unknown", "critical", "ok"], results
     finally:
         lab_host.run("bash", "-c", "kill $(cat /tmp/hang.pid)")
+
+
+def test_a_user_who_may_only_ping_finds_a_server_that_serves(lab_host: Any) -> None:
+    cli(lab_host, "ACL", "SETUSER", "watch", "on", ">watchwatch", "-@all", "+ping")
+    cli(lab_host, "ACL", "SETUSER", "mute", "on", ">mutemute", "-@all", "+info")
+    try:
+        watch = {"probe": "redis", "user": "watch", "password": "watchwatch"}
+        results = lab_host.checks(
+            {"id": "serves", **watch},
+            {"id": "memory", "metric": "memory", **watch},
+            {"id": "field", "field": "role", **watch},
+            {"id": "lag", "metric": "replication_lag", **watch},
+            {"id": "length", "key": "x", **watch},
+            {"id": "mute", "probe": "redis", "user": "mute", "password": "mutemute"},
+            {"id": "role", "probe": "redis", "user": "mute", "password": "mutemute", "field": "role"},
+        )
+    finally:
+        cli(lab_host, "ACL", "DELUSER", "watch", "mute")
+    assert results["serves"]["status"] == "ok" and "INFO is refused to this user" in results["serves"]["message"]
+    for name in ("memory", "field", "lag", "length"):
+        assert results[name]["status"] == "unknown" and "NOPERM" in results[name]["message"], results[name]
+    assert results["mute"]["status"] == results["role"]["status"] == "ok", results

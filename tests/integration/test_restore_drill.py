@@ -40,11 +40,10 @@ class Site:
         assert made["made"], made
         return str(made["set"]["id"])
 
-    def drill(self, check_mode: bool = False, **arguments: Any) -> Any:
+    def drill(self, check_mode: bool = False, by_ansible: bool = False, **arguments: Any) -> Any:
         call = {"database": "drilled", "repository": REPOSITORY, "newest_row": "SELECT max(at) FROM orders"}
-        return self.host.task(
-            "day2.ops.restore_drill", {**call, **arguments}, become_user="postgres", check_mode=check_mode
-        )
+        how = {"become_user": "postgres", "check_mode": check_mode, "by_ansible": by_ansible}
+        return self.host.task("day2.ops.restore_drill", {**call, **arguments}, **how)
 
     def state(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.host.run("cat", f"{REPOSITORY}/postgresql/{name}/state.json"))
@@ -113,19 +112,19 @@ def test_a_damaged_set_is_marked(site: Site) -> None:
     site.nothing_stays()
 
 
-def test_a_set_without_its_file_is_marked_and_told_once(site: Site) -> None:
+def test_a_set_without_its_file_is_marked_and_reported_once(site: Site) -> None:
     first, second = site.backup(), site.backup()
     site.host.run("rm", f"{REPOSITORY}/postgresql/{second}/db001/main.dump.zst")
     site.drill(check_mode=True)
     assert site.state(second)["damaged"] is None
     done = site.drill()
-    assert done["failed"] and [(each["id"], each["proven"]) for each in done["drills"]] == [
+    assert done["failed"] and [(drill["id"], drill["proven"]) for drill in done["drills"]] == [
         (second, False),
         (first, True),
     ], done
     reason = "db001/main.dump.zst is missing"
     assert f"{second} is no proof: {reason}" in done["msg"] and site.state(second)["damaged"] == reason
-    assert [each["id"] for each in site.drill()["drills"]] == [first]
+    assert [drill["id"] for drill in site.drill()["drills"]] == [first]
     # By its id it is taken, and there is nothing to restore.
     again = site.drill(source=second)
     assert again["failed"] and again["drills"][0]["failure"] == reason
@@ -137,7 +136,7 @@ def test_a_set_without_its_file_is_marked_and_told_once(site: Site) -> None:
     site.nothing_stays()
 
 
-def test_what_is_not_the_sets_fault_is_not_told_of_it(site: Site) -> None:
+def test_a_failure_that_is_not_the_sets_fault_is_not_recorded_in_it(site: Site) -> None:
     name = site.backup()
     done = site.drill(disk_budget="1MB")
     assert done["failed"] and not done["drills"][0]["damaged"]
@@ -186,7 +185,7 @@ def test_a_verdict_of_damage_is_taken_back_by_a_drill(site: Site) -> None:
     assert done["drills"][0]["proven"], done
     state = site.state(name)
     assert state["damaged"] is None and state["proven_at"] is not None
-    assert [each["found"] for each in state["history"]] == ["damaged", "whole"]
+    assert [entry["found"] for entry in state["history"]] == ["damaged", "whole"]
 
 
 def test_a_proof_is_noted_at_the_copy_too(site: Site) -> None:
@@ -252,7 +251,7 @@ def test_a_drill_that_is_killed(site: Site) -> None:
     shared = site.host.run("sh", "-c", "ls /dev/shm | wc -l")
     outcome: dict[str, Any] = {}
     asked = [{"query": "SELECT pg_sleep(300)::text", "result": ""}]
-    thread = threading.Thread(target=lambda: outcome.update(site.drill(expect=asked)))
+    thread = threading.Thread(target=lambda: outcome.update(site.drill(expect=asked, by_ansible=True)))
     thread.start()
 
     def servers() -> str:

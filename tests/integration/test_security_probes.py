@@ -193,7 +193,7 @@ def test_updates_of_a_local_repository(lab_host: Any) -> None:
     printf 'Origin: Lab\\nLabel: Debian-Security\\nSuite: stable-security\\nCodename: x-security\\n' > Release
     printf 'SHA256:\\n %s %s Packages\\n' \
       $(sha256sum Packages | cut -d' ' -f1) $(stat -c %s Packages) >> Release
-    mkdir -p /root/apt; mv /etc/apt/sources.list* /root/apt/ 2>/dev/null || true
+    mkdir -p /root/apt; find /etc/apt -maxdepth 1 -name 'sources.list*' -exec mv -t /root/apt {} +
     echo 'deb [trusted=yes] file:/root/repo ./' > /etc/apt/sources.list
     apt-get -q update"""
     try:
@@ -221,5 +221,6 @@ def test_updates_of_a_local_repository(lab_host: Any) -> None:
             "bash",
             "-c",
             "rm -f /run/reboot-required*; rm -rf /root/repo /var/lib/apt/lists/*"
-            " /etc/apt/sources.list; mv /root/apt/* /etc/apt/ 2>/dev/null; true",
+            " /etc/apt/sources.list; mkdir -p /root/apt;"
+            " find /root/apt -mindepth 1 -maxdepth 1 -exec mv -t /etc/apt {} +",
         )

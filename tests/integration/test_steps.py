@@ -16,7 +16,7 @@ from site_of_hosts import DISK, Site
 RAN = {"ansible.builtin.file": {"path": "{{ mark }}", "state": "touch"}, "name": "Leave a mark"}
 TELL = {
     "ansible.builtin.set_fact": {
-        "day2_step_outcome": {"status": "warning", "message": "two left", "evidence": ["a", "b"]}
+        "telling_step_outcome": {"status": "warning", "message": "two left", "evidence": ["a", "b"]}
     }
 }
 OWN = {"id": "mine", "title": "Mine", "probe": "step", "status": "ok", "message": "made", "ref": ["X-2"]}
@@ -40,7 +40,7 @@ def weekly(site: Site, *steps: dict[str, Any], options: tuple[str, ...] = (), **
 
 
 def test_what_roles_told_stands_in_the_report(site: Site) -> None:
-    collected = {"ansible.builtin.set_fact": {"counting_steps": [OWN]}}
+    collected = {"ansible.builtin.set_fact": {"counting_step_outcome": [OWN]}}
     steps = [
         {"id": "plain", "role": role(site, "plain", RAN), "ref": "X-1"},
         {"id": "told", "title": "It tells", "role": role(site, "telling", TELL, entry_point="half"),
@@ -115,16 +115,16 @@ def test_malformed_steps_are_refused_before_any_begins(site: Site, step: Any, sa
     # Another host's list is fine, and is not begun either.
     site.host("b", day2_weekly_checks=[DISK], day2_weekly_steps=[{"id": "plain", "role": plain}],
               mark=str(site.folder / "mark"))  # fmt: skip
-    assert weekly(site, {"id": "first", "role": plain}, step) == 2
+    assert weekly(site, {"id": "first", "role": plain}, step, in_full=True) == 2
     assert said in " ".join(site.output.replace("\\n", " ").replace("\\'", "'").split()), site.output
-    assert not (site.folder / "mark").exists() and "TASK [Answer the checks]" not in site.output
+    assert not (site.folder / "mark").exists() and "TASK [Run the checks]" not in site.output
     assert site.run(playbook="day2.ops.inventory_lint") == 2 and said in " ".join(site.output.split()), site.output
 
 
 def test_an_outcome_that_nobody_can_read_fails_the_step(site: Site) -> None:
-    tell = {"ansible.builtin.set_fact": {"day2_step_outcome": {"status": "fine"}}}
+    tell = {"ansible.builtin.set_fact": {"telling_step_outcome": {"status": "fine"}}}
     assert weekly(site, {"id": "told", "role": role(site, "telling", tell)}) == 2
-    assert "has status 'fine', which is none of" in site.results("a")["told"]["message"]
+    assert "telling_step_outcome has status 'fine', which is none of" in site.results("a")["told"]["message"]
 
 
 def test_a_host_that_is_lost_meanwhile_did_not_end_its_step(site: Site) -> None:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import ensurepip
 import subprocess
 import sys
 
@@ -14,6 +13,7 @@ import sys
 _UNKNOWN = ("--no-setuptools", "--no-wheel")
 
 if __name__ == "__main__":
-    ensurepip.bootstrap()
+    # In a process of its own: it takes pip's settings away from the one that it runs in.
+    subprocess.run([sys.executable, "-m", "ensurepip"], check=True)
     wanted = [word for word in sys.argv[1:] if word not in _UNKNOWN]
     subprocess.run([sys.executable, "-m", "pip", "install", *wanted], check=True)

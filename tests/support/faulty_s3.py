@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import http.client
-import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-KEYS = {"access_key": "testing", "secret_key": "testing", "region": "us-east-1"}
 _ERROR = "<?xml version='1.0'?><Error><Code>{code}</Code><Message>{words}</Message></Error>"
 FOREVER = 1 << 30
 
@@ -192,22 +190,3 @@ def faulty_s3(upstream: str) -> Iterator[FaultyS3]:
         server.faulty.ended.set()
         server.shutdown()
         server.server_close()
-
-
-_numbers = itertools.count()
-
-
-def new_bucket(endpoint: str, **options: object) -> str:
-    """The name of a bucket that is there from now on."""
-    import boto3
-
-    name = f"bucket-{time.time_ns()}-{next(_numbers)}"
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id=KEYS["access_key"],
-        aws_secret_access_key=KEYS["secret_key"],
-        region_name=KEYS["region"],
-    )
-    client.create_bucket(Bucket=name, **options)
-    return name

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
-from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import KIND, Options, pack
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Policy
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import Plan, run
+from ansible_collections.day2.ops.plugins.module_utils.file_sets.packing import KIND, Options, pack
+from ansible_collections.day2.ops.plugins.module_utils.repositories.base import Repository
 
 Damage = Callable[[bytes, random.Random], bytes]
 
@@ -37,6 +37,15 @@ def plan(**about: Any) -> Plan:
 def backup(repository: Repository, data: Path, copy: Repository | None = None, **about: Any) -> dict[str, Any]:
     make = partial(pack, Options([str(data)], recipients=about.get("recipients", ())))
     return run(plan(**about), repository, copy, make)
+
+
+def as_given(repository: Any) -> dict[str, Any]:
+    """A repository as a task or a check names it: a mapping, whatever kind it is."""
+    options = dict(getattr(repository, "_options", {}))
+    server = getattr(repository, "_server", None)
+    if server is not None:
+        options = {"key_file": server.key_file, "known_hosts": server.known_hosts}
+    return {"url": repository.name, **{name: value for name, value in options.items() if value is not None}}
 
 
 def only(repository: Repository) -> sets.BackupSet:

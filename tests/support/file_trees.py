@@ -20,9 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.backup.files_set import Options, pack
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import open_repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import run
+from ansible_collections.day2.ops.plugins.module_utils.file_sets.packing import Options, pack
+from ansible_collections.day2.ops.plugins.module_utils.repositories.opening import open_repository
 from file_sets import plan
 from lab_host import ROOT
 

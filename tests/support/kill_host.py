@@ -6,36 +6,10 @@
 
 from __future__ import annotations
 
-import io
 import json
-import subprocess
-import tarfile
-from pathlib import Path
 from typing import Any
 
-import ansible
-from lab_host import ROOT, LabHost
-
-_PLACE = "/opt/day2-kills"
-
-
-def packed_modules() -> bytes:
-    """An archive of the modules, what they need of Ansible, and these scripts."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-
-        def add(source: Path, name: str) -> None:
-            archive.add(source, name, filter=lambda entry: None if "__pycache__" in entry.name else entry)
-
-        # Ansible's own __init__ wants the controller's parts.
-        archive.addfile(tarfile.TarInfo("ansible/__init__.py"))
-        add(Path(ansible.__file__).parent / "module_utils", "ansible/module_utils")
-        add(Path(ansible.__file__).parent / "release.py", "ansible/release.py")
-        for part in ("modules", "module_utils"):
-            add(ROOT / "plugins" / part, f"ansible_collections/day2/ops/plugins/{part}")
-        for script in ("kill_runs.py", "kill_restores.py", "kill_maintenance.py", "kill_pitr.py"):
-            add(Path(__file__).with_name(script), script)
-    return packed.getvalue()
+from lab_host import LabHost
 
 
 def kill_backups(host: LabHost, seed: int, kills: int) -> dict[str, Any]:
@@ -54,14 +28,7 @@ def kill_maintenance(host: LabHost, *arguments: str) -> dict[str, Any]:
 
 
 def _killed(host: LabHost, user: str, script: str, *arguments: str) -> dict[str, Any]:
-    host.run("mkdir", "-p", _PLACE)
-    try:
-        unpack = [*host.inside, "tar", "-x", "--no-same-owner", "-C", _PLACE]
-        subprocess.run(unpack, input=packed_modules(), capture_output=True, check=True)
-        host.run("chmod", "-R", "a+rX", _PLACE)
-        python = ["env", f"PYTHONPATH={_PLACE}", "PYTHONDONTWRITEBYTECODE=1", "python3"]
-        said = host.run("runuser", "-u", user, "--", *python, f"{_PLACE}/{script}", *arguments)
-        found: dict[str, Any] = json.loads(said.split("\n")[-1])
-        return found
-    finally:
-        host.run("rm", "-rf", _PLACE)
+    done = host.direct.run(script, *arguments, user=user)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.rstrip().rsplit("\n", maxsplit=1)[-1])
+    return found

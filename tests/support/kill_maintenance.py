@@ -16,14 +16,17 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from glob import glob
+from importlib import import_module
 from typing import Any
 
+from forked import call_in_fork
 from kill_runs import Fault, Scenario, call, kill_one, module
 
 SERVICE, UNITS = "options-engine", ("options-engine.service", "day2-kills.service")
@@ -34,6 +37,8 @@ LEASE, NEVER = 0.5, 0
 LIMIT = 40.0
 ENTER: dict[str, Any] = {
     "service": SERVICE, "owner": "killed", "reason": "a test", "duration": f"{LEASE}s", "units": list(UNITS),
+    # How long a unit has to stay up after its start is tested elsewhere.
+    "units_stable": "0.2s",
     "alerts": {"alertmanager": ALERTMANAGER, "matchers": [{"name": "service", "value": SERVICE}]},
 }  # fmt: skip
 LEAVE = {"service": SERVICE, "owner": "killed", "state": "disabled"}
@@ -92,7 +97,11 @@ def clear() -> None:
 
 
 def process(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=False)
+    """`main` of these arguments in a fork."""
+    with tempfile.TemporaryFile("w+") as said:
+        code = call_in_fork(lambda: main(arguments), said.fileno(), said.fileno())
+        said.seek(0)
+        return subprocess.CompletedProcess(arguments, code, said.read(), "")
 
 
 def dying(step: str, way: str) -> None:
@@ -118,12 +127,12 @@ def dying(step: str, way: str) -> None:
     Pool.run = fatal(Pool.run)  # type: ignore[method-assign]
     if way == "tick":
         from ansible_collections.day2.ops.plugins.module_utils.maintenance import mode
-        from ansible_collections.day2.ops.plugins.module_utils.maintenance.store import Store
+        from ansible_collections.day2.ops.plugins.module_utils.maintenance.timers import this_host
 
-        now = mode.reading()
+        here = this_host()
+        now = here.clock()
         # Every lease is over by then.
-        mode.reading = lambda: replace(now, uptime=now.uptime + 3600, wall=now.wall + 3600)
-        mode.tick(Store())
+        mode.tick(replace(here, clock=lambda: replace(now, uptime=now.uptime + 3600, wall=now.wall + 3600)))
     else:
         module("maintenance_mode", ENTER if way == "enter" else LEAVE)
 
@@ -149,8 +158,10 @@ def killed_before(step: int, way: str, before: dict[str, Any]) -> bool:
         done = process("module", json.dumps({**ENTER, "duration": "10m"}))
         if done.returncode:
             raise Fault(f"it cannot be entered: {done.stdout}{done.stderr}")
-        # It might be faster than the kill.
+        # It might be faster than the kill, and what it has started already holds the service's lock.
         call("systemctl", "stop", "day2-maintenance.timer")
+        running = ("systemctl", "list-units", "--no-legend", "--state=active,activating", "day2-maintenance*.service")
+        until(lambda: not call(*running).strip(), the_timer)
     done = process("dying", str(step), way)
     if done.returncode not in (0, -signal.SIGKILL):
         raise Fault(f"exit status {done.returncode}: {done.stdout}{done.stderr}")
@@ -186,6 +197,9 @@ def main(argv: Sequence[str]) -> None:
     elif argv[0] == "dying":
         dying(argv[1], argv[2])
     else:
+        # For the forks.
+        import_module("ansible_collections.day2.ops.plugins.modules.maintenance_mode")
+        import_module("ansible.module_utils.testing")
         print(json.dumps(each(argv[1]) if argv[0] == "each" else runs(int(argv[1]), int(argv[2]))))
 
 

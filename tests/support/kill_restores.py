@@ -77,7 +77,7 @@ def client() -> Iterator[Client]:
 
     def work() -> None:
         try:
-            while not done.wait(0.01):
+            while not done.wait(0.03):
                 asking.ask(there)
         except (psycopg2.Error, OSError) as exc:
             faults.append(exc)
@@ -105,7 +105,7 @@ def arrange() -> Scenario:
     sql(TABLES + ORIGIN, DATABASE)
     place = {"repository": str(BASE / "sets")}
     backup = Scenario("pg_backup", {"databases": [DATABASE], "split_above": "512kB", **place}, ())
-    told(backup)
+    run_whole(backup)
     restore = {"database": DATABASE, "mode": "replace", "scratch": str(BASE / "scratch"), "jobs": 2, **place}
     return Scenario("pg_restore", restore, VICTIMS)
 
@@ -114,8 +114,8 @@ def beside() -> list[str]:
     return sql(BESIDE).split()
 
 
-def told(scenario: Scenario) -> dict[str, Any]:
-    """What a whole run returns."""
+def run_whole(scenario: Scenario) -> dict[str, Any]:
+    """The result of a run that is not killed."""
     begun = time.monotonic()
     said, _nothing = scenario.start().communicate()
     scenario.seconds = time.monotonic() - begun
@@ -124,7 +124,7 @@ def told(scenario: Scenario) -> dict[str, Any]:
 
 
 def kill_in(scenario: Scenario, like: str, chance: random.Random) -> bool:
-    """Kill the module while, or up to 30 ms after, the server is told a statement. False: nobody saw it."""
+    """Kill the module while the server runs a statement, or up to 30 ms later. False: it was not seen."""
     running = scenario.start()
     seen = False
     watching = psycopg2.connect(dbname="postgres")
@@ -156,7 +156,7 @@ def until(settled: Callable[[], bool], otherwise: str) -> None:
 def look(contents: dict[str, str], wanted: Sequence[str]) -> str:
     """Whose contents the live name has: whole, and one of these."""
     found = sql(CONTENTS, DATABASE)
-    origin = next((name for name, each in contents.items() if each == found), None)
+    origin = next((name for name, rows in contents.items() if rows == found), None)
     if origin not in wanted:
         raise Fault(f"{DATABASE} has {found}, which is not {' or '.join(wanted)}")
     return str(origin)
@@ -165,7 +165,7 @@ def look(contents: dict[str, str], wanted: Sequence[str]) -> str:
 def finish(scenario: Scenario, contents: dict[str, str], way: str, origin: str) -> None:
     """The next run, or a revert; then nothing is left but what was replaced."""
     before = len([name for name in beside() if "_old_" in name])
-    outcome = told(Scenario("pg_restore", {**scenario.arguments, "state": way}, ()))
+    outcome = run_whole(Scenario("pg_restore", {**scenario.arguments, "state": way}, ()))
     nothing = way == "reverted" and origin == LIVE and "nothing to go back to" in outcome["msg"]
     if outcome.get("failed") and not nothing:
         raise Fault(f"the next run ({way}): {outcome['msg']}")

@@ -136,6 +136,7 @@ def kill_one(scenario: Scenario, wanted: str, chance: random.Random) -> bool:
             running.wait(chance.random() * scenario.seconds)
         while running.poll() is None and not victims:
             victims = sorted(pid for pid, name in session(running.pid).items() if name == wanted)
+            time.sleep(0.002)
         if wanted != "module":
             # Programs live for some hundredths of a second here.
             running.wait(chance.random() ** 3 * 0.05)
@@ -273,7 +274,7 @@ def module(name: str, arguments: dict[str, Any]) -> None:
 
 def main(argv: Sequence[str]) -> None:
     if argv[0] == "module":
-        module(argv[1], json.loads(argv[2]))
+        module(argv[1], json.load(sys.stdin) if argv[2] == "-" else json.loads(argv[2]))
     else:
         print(json.dumps(runs(int(argv[1]), int(argv[2]))))
 

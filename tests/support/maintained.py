@@ -45,6 +45,7 @@ class Maintained:
     folder: Path
     output: str = ""
     variables: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
     def step(self, name: str, *argv: str, **fields: Any) -> dict[str, Any]:
         """A step that runs a command at the host, as root."""
@@ -102,10 +103,16 @@ class Maintained:
             **self.variables, **variables,
         }  # fmt: skip
         place = [] if "-i" in options else ["-i", str(ROOT / "inventories" / "lab"), "--limit", self.host.name]
+        # One name for the roles of all tests: a loaded Ansible has read its settings.
+        roles = self.host.workdir / "roles"
+        if not (roles.is_symlink() and roles.readlink() == self.folder / "roles"):
+            roles.unlink(missing_ok=True)
+            roles.symlink_to(self.folder / "roles")
         done = ansible(
             ["ansible-playbook", f"day2.ops.{name}", *place, "-e", json.dumps(settings), *options],
-            ANSIBLE_ROLES_PATH=str(self.folder / "roles"),
-        )  # fmt: skip
+            ANSIBLE_ROLES_PATH=str(roles),
+            **self.environment,
+        )
         self.output = done.stdout + done.stderr
         return done
 
@@ -119,7 +126,7 @@ class Maintained:
         return len(list((self.folder / "reports").glob("*/report.json")))
 
     def web(self) -> str:
-        return self.host.run("python3", "-c", _ASK)
+        return self.host.python(_ASK)
 
     def unit(self) -> str:
         return self.host.run("systemctl", "is-active", UNIT, check=False)

@@ -7,12 +7,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kill_host import packed_modules
 from lab.waiting import wait_for
 
 DATA = "/var/lib/postgresql/15/pitr"
@@ -21,7 +19,6 @@ REPOSITORY, CONFIG, SCRATCH = f"{PLACE}/repo", f"{PLACE}/pgbackrest.conf", f"{PL
 SECRET = "f1ctional-cipher"
 PORT, UNIT = 5499, "postgresql@15-pitr"
 # Modules as they are here; run there without a controller, one takes a tenth of the time.
-MODULES = "/opt/day2-pitr"
 # Segments of 1 MiB: nothing here may take 16 MiB for granted.
 SETUP = f"""
 pg_createcluster 15 pitr -p {PORT} -- --wal-segsize=1 > /dev/null
@@ -53,7 +50,7 @@ systemctl start {UNIT}
 CLEAR = f"""
 systemctl stop {UNIT}
 pg_dropcluster 15 pitr
-rm -rf /etc/postgresql/15/pitr {DATA} {DATA}.* /var/lib/postgresql/15/.pitr.* {PLACE} {MODULES}
+rm -rf /etc/postgresql/15/pitr {DATA} {DATA}.* /var/lib/postgresql/15/.pitr.* {PLACE}
 rm -f /usr/local/bin/pgbackrest
 """
 
@@ -67,28 +64,21 @@ class Pitr:
     def make(self) -> None:
         self.remove()
         self.host.run("sh", "-euc", SETUP)
-        self.host.run("mkdir", "-p", MODULES)
-        unpack = [*self.host.inside, "tar", "-x", "--no-same-owner", "-C", MODULES]
-        subprocess.run(unpack, input=packed_modules(), capture_output=True, check=True)
-        self.host.run("chmod", "-R", "a+rX", MODULES)
 
     def remove(self) -> None:
         self.host.run("sh", "-c", CLEAR, check=False)
 
-    def script(self, user: str, name: str, *argv: str, check: bool = True) -> str:
-        become = [] if user == "root" else ["runuser", "-u", user, "--"]
-        python = ["env", "-C", "/", f"PYTHONPATH={MODULES}", "PYTHONDONTWRITEBYTECODE=1", "python3"]
-        return str(self.host.run(*become, *python, f"{MODULES}/{name}", *argv, check=check))
+    def script(self, user: str, name: str, *argv: str) -> None:
+        done = self.host.direct.run(name, *argv, user=user)
+        assert done.returncode == 0, done.stderr
 
     def call(self, name: str, user: str, check_mode: bool, **arguments: Any) -> Any:
         """What the module answers."""
-        call = {**self.options(arguments), **({"_ansible_check_mode": True} if check_mode else {})}
-        said = self.script(user, "kill_runs.py", "module", name, json.dumps(call), check=False)
-        return json.loads(said.rsplit("\n", maxsplit=1)[-1])
+        return self.host.direct.answer(name, self.options(arguments), user, check_mode)
 
     def task(self, name: str, user: str, **arguments: Any) -> Any:
         """The same as a task of Ansible's, whose output is in `host.said`."""
-        return self.host.task(f"day2.ops.{name}", self.options(arguments), become_user=user)
+        return self.host.task(f"day2.ops.{name}", self.options(arguments), become_user=user, by_ansible=True)
 
     @staticmethod
     def options(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -180,3 +170,14 @@ class Pitr:
 
     def unshim(self) -> None:
         self.host.run("rm", "-f", "/usr/local/bin/pgbackrest")
+
+
+@contextmanager
+def pitr_on(host: Any) -> Iterator[Pitr]:
+    """A new cluster with its stanza, gone afterwards."""
+    made = Pitr(host)
+    try:
+        made.make()
+        yield made
+    finally:
+        made.remove()

@@ -15,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+
+from forked import call_in_fork
 
 _NAME = "ansible-playbook"
 
@@ -73,21 +74,11 @@ def _load() -> None:
         list(plugins.all(class_only=True))
 
 
-def _child(argv: list[str], stdout: str, stderr: str) -> int:
+def _play(argv: list[str]) -> None:
     from ansible.cli.playbook import PlaybookCLI
 
-    for path, descriptor in ((os.devnull, 0), (stdout, 1), (stderr, 2)):
-        opened = os.open(path, os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(opened, descriptor)
     sys.argv = argv
-    try:
-        PlaybookCLI.cli_executor(argv)
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    return 0
+    PlaybookCLI.cli_executor(argv)
 
 
 def _serve() -> None:
@@ -95,19 +86,10 @@ def _serve() -> None:
     os.dup2(2, 1)
     _load()
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            code = 250
-            try:
-                code = _child(**json.loads(line))
-            finally:
-                if sys.exc_info()[0] is not None:
-                    traceback.print_exc()
-                    sys.stderr.flush()
-                # The parent's files and temporary directories are not this one's to end.
-                os._exit(code)
-        _pid, status = os.waitpid(child, 0)
-        os.write(answers, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        asked = json.loads(line)
+        with open(asked["stdout"], "wb") as stdout, open(asked["stderr"], "wb") as stderr:
+            code = call_in_fork(lambda argv=asked["argv"]: _play(argv), stdout.fileno(), stderr.fileno())
+        os.write(answers, f"{code}\n".encode())
 
 
 if __name__ == "__main__":

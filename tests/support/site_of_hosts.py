@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lab_host import ansible
+from lab_host import IN_FULL, ansible
 
 DISK = {"id": "disk", "title": "Root file system", "probe": "disk", "path": "/"}
 FULL = {**DISK, "id": "full", "critical": "> 0%"}
@@ -34,15 +34,23 @@ class Site:
         address = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o ConnectTimeout=2"}
         self.hosts[name] = {"day2_daily_checks": [DISK], **address}
 
-    def run(self, *options: str, playbook: str = "day2.ops.daily", keep: bool = False, **variables: Any) -> Any:
-        """The exit status; earlier reports are removed unless they are to be kept."""
+    def run(
+        self,
+        *options: str,
+        playbook: str = "day2.ops.daily",
+        keep: bool = False,
+        in_full: bool = False,
+        **variables: Any,
+    ) -> Any:
+        """The exit status; earlier reports are removed unless they are to be kept. `in_full`: see IN_FULL."""
         inventory = self.folder / "inventory.json"
         inventory.write_text(json.dumps({"all": {"hosts": self.hosts}}))
         reports = self.folder / "reports"
         if reports.exists() and not keep:
             shutil.rmtree(reports)
         extra = json.dumps({"day2_report_dir": str(reports), **variables})
-        done = ansible(["ansible-playbook", playbook, "-i", str(inventory), "-e", extra, *options])
+        command = ["ansible-playbook", playbook, "-i", str(inventory), "-e", extra, *options]
+        done = ansible(command, **(IN_FULL if in_full else {}))
         self.output = done.stdout + done.stderr
         written = reports / "latest" / "report.json"
         self.report = json.loads(written.read_text()) if written.exists() else None

@@ -42,7 +42,8 @@ class Steps:
             "hosts": self.host.name, "gather_facts": False, "environment": self.environment, "tasks": [take],
         }]))  # fmt: skip
         out.unlink(missing_ok=True)
-        done = self.host.playbook(str(play), *options, **{f"maintenance_steps_{k}": v for k, v in variables.items()})
+        settings = {f"maintenance_steps_{name}": value for name, value in variables.items()}
+        done = self.host.playbook(str(play), *options, in_full=True, **settings)
         self.said = done.stdout + done.stderr
         assert out.exists(), self.said
         (row,) = json.loads(out.read_text())

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository, open_repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Policy, PolicyError, parse_policy
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login
+from ansible_collections.day2.ops.plugins.module_utils.process.coding import DEFAULT_LEVEL
+from ansible_collections.day2.ops.plugins.module_utils.repositories import opening
+from ansible_collections.day2.ops.plugins.module_utils.repositories.base import Repository, RepositoryError
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
     BYTES,
     QuantityError,
     Unit,
@@ -20,14 +24,17 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
     parse_duration,
     parse_quantity,
 )
-from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login
 
-_S3 = ("endpoint_url", "region", "access_key", "secret_key", "session_token", "ca_path", "validate_certs")
+# What is read where a module does not convert it.
+_TYPES = {"duration": "str"}
 _SERIES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_KEY_PREFIX = "AGE-SECRET-KEY"
+_SECRET_KEY = re.compile(rf"(?i){_KEY_PREFIX}[0-9a-z-]*")
 _RECIPIENT = re.compile(r"age1[0-9a-z]{58}")
 
 LOGIN: dict[str, dict[str, Any]] = {
+    # Resolved on the controller, where its secrets are parted from what is logged.
+    "connection": {"type": "raw"},
     "host": {"type": "str"},
     "port": {"type": "int"},
     "user": {"type": "str"},
@@ -36,29 +43,27 @@ LOGIN: dict[str, dict[str, Any]] = {
     "sslmode": {"type": "str", "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]},
     "maintenance_database": {"type": "str", "default": "postgres"},
 }
+PLACE: dict[str, Any] = {"type": "raw"}
 REPOSITORY: dict[str, dict[str, Any]] = {
-    "repository": {"type": "str", "required": True},
+    "repository": PLACE,
     "series": {"type": "str"},
-    "s3_endpoint_url": {"type": "str"},
-    "s3_region": {"type": "str"},
-    "s3_access_key": {"type": "str", "no_log": False},
-    "s3_secret_key": {"type": "str", "no_log": True},
-    "s3_session_token": {"type": "str", "no_log": True},
-    "s3_ca_path": {"type": "path"},
-    "s3_validate_certs": {"type": "bool", "default": True},
-    "s3_timeout": {"type": "str", "default": "60s"},
+    **{
+        name: {"type": _TYPES.get(argument.kind, argument.kind), "no_log": argument.secret}
+        for name, argument in opening.beside_options().items()
+    },
 }
 MAKING: dict[str, dict[str, Any]] = {
-    "copy_to": {"type": "str"},
-    "encrypt_to": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "copy_to": PLACE,
+    "encrypt_to": {"type": "list", "elements": "str", "default": []},
     "identity": {"type": "path"},
     "keep": {"type": "dict"},
     "copy_keep": {"type": "dict"},
     "max_age": {"type": "str"},
+    "planned_directories": {"type": "list", "elements": "path", "default": []},
     "verify": {"type": "str", "default": "read", "choices": ["none", "read"]},
     "lock_wait": {"type": "str", "default": "0s"},
     "jobs": {"type": "int"},
-    "compression_level": {"type": "int"},
+    "compression_level": {"type": "int", "default": DEFAULT_LEVEL},
     "spool_max": {"type": "str", "default": "64MiB"},
     "timeout": {"type": "str"},
     "run_id": {"type": "str"},
@@ -72,16 +77,29 @@ class ArgumentFault(Day2Error):
 def login(params: Mapping[str, Any]) -> Login:
     if params["service"] is not None and params["host"] is not None:
         raise ArgumentFault("'host' does not go with 'service', which names the host")
-    return Login(**{name: params[name] for name in LOGIN})
+    if params["connection"] is not None:
+        raise ArgumentFault("'connection' was not resolved: that is done on the controller, by the action plugin")
+    return Login(**{name: params[name] for name in LOGIN if name != "connection"})
 
 
 def repository(params: Mapping[str, Any], name: str = "repository", streams: int = 1) -> Repository:
-    options = {option: params[f"s3_{option}"] for option in _S3}
-    options["timeout"] = seconds(params, "s3_timeout")
-    if options["timeout"] is not None and options["timeout"] < 1:
-        raise ArgumentFault(f"'s3_timeout' is {params['s3_timeout']}; a second is the least")
-    spool = size("spool_max", params["spool_max"]) // max(1, streams) if params.get("spool_max") else 0
-    return open_repository(params[name], {**options, "spool": spool})
+    beside = opening.read_beside(params)
+    try:
+        place = opening.locate(params[name], beside)
+    except RepositoryError as exc:
+        raise ArgumentFault(f"'{name}' {exc}") from None
+    return place.open(size("spool_max", params["spool_max"]) // max(1, streams) if params.get("spool_max") else 0)
+
+
+def secret_values(params: Mapping[str, Any]) -> list[str]:
+    """What nobody may see in a result, an invocation or a log: parts of repositories that are mappings, and keys."""
+    secrets = [secret for name in ("repository", "copy_to") for secret in opening.secret_values(params.get(name))]
+    return [*secrets, *secret_keys(params)]
+
+
+def secret_keys(params: Mapping[str, Any]) -> list[str]:
+    """Secret keys of age that were given by mistake. Public ones are shown: they say who may read a set."""
+    return _SECRET_KEY.findall(f"{params.get('encrypt_to')} {params.get('identity')}")
 
 
 def series(params: Mapping[str, Any], default: str) -> str:
@@ -98,11 +116,11 @@ def policy(params: Mapping[str, Any], name: str = "keep") -> Policy:
         raise ArgumentFault(f"'{name}': {exc}") from exc
 
 
-def seconds(params: Mapping[str, Any], name: str) -> float | None:
+def seconds(params: Mapping[str, Any], name: str, read: Callable[[object], float] = parse_duration) -> float | None:
     if params[name] in (None, ""):
         return None
     try:
-        value = parse_duration(params[name])
+        value = read(params[name])
     except QuantityError as exc:
         raise ArgumentFault(f"'{name}': {exc}") from exc
     if value < 0:
@@ -120,12 +138,27 @@ def size(name: str, text: str) -> int:
 
 def recipients(params: Mapping[str, Any]) -> list[str]:
     """Public keys of age. A secret key in their place would be on every command line: it is refused unseen."""
-    for number, each in enumerate(params["encrypt_to"], start=1):
-        if each.upper().startswith("AGE-SECRET-KEY"):
+    for number, recipient in enumerate(params["encrypt_to"], start=1):
+        if _KEY_PREFIX in recipient.upper():
             raise ArgumentFault(f"'encrypt_to' {number} is a secret key; give the public one, which begins with age1")
-        if not _RECIPIENT.fullmatch(each) and not each.startswith(("ssh-ed25519 ", "ssh-rsa ")):
+        if not _RECIPIENT.fullmatch(recipient) and not recipient.startswith(("ssh-ed25519 ", "ssh-rsa ")):
             raise ArgumentFault(f"'encrypt_to' {number} is no recipient of age (age1…, ssh-ed25519 …, ssh-rsa …)")
     return list(params["encrypt_to"])
+
+
+def lock_timeout(params: Mapping[str, Any]) -> float:
+    value = seconds(params, "lock_timeout")
+    if value is None or value < 1:
+        raise ArgumentFault(f"'lock_timeout' is {params['lock_timeout']}; a second is the least")
+    return value
+
+
+def identity(params: Mapping[str, Any]) -> str | None:
+    """The path of a key file. The key itself would be in argv."""
+    path = params["identity"]
+    if path is not None and _KEY_PREFIX in path.upper():
+        raise ArgumentFault("'identity' is a secret key; give the path of the file that has it")
+    return str(path) if path is not None else None
 
 
 def jobs(params: Mapping[str, Any]) -> int:
@@ -135,12 +168,11 @@ def jobs(params: Mapping[str, Any]) -> int:
     return wanted or os.cpu_count() or 1
 
 
-def level(params: Mapping[str, Any]) -> int | None:
-    """None: whoever makes the backup chooses."""
+def level(params: Mapping[str, Any]) -> int:
     wanted = params["compression_level"]
-    if wanted is not None and not 1 <= wanted <= 19:
+    if not 1 <= wanted <= 19:
         raise ArgumentFault(f"'compression_level' is {wanted}; zstd has 1 to 19")
-    return int(wanted) if wanted is not None else None
+    return int(wanted)
 
 
 def plan(params: Mapping[str, Any], default_series: str) -> dict[str, Any]:
@@ -149,9 +181,10 @@ def plan(params: Mapping[str, Any], default_series: str) -> dict[str, Any]:
         "series": series(params, default_series),
         "policy": policy(params),
         "copy_policy": policy(params, "copy_keep") if params["copy_keep"] is not None else None,
-        "identity": params["identity"],
+        "identity": identity(params),
         "verify": params["verify"] == "read",
         "max_age": seconds(params, "max_age"),
         "lock_wait": seconds(params, "lock_wait") or 0.0,
         "run_id": params["run_id"],
+        "planned_directories": [os.path.normpath(path) for path in params["planned_directories"]],
     }

@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.contents import ANYTHING, Contents
-from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import SET_ID, rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import CLOCK_TOLERANCE
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.repositories.base import SET_ID
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import rfc3339_ms
 
 LATEST = "latest"
 _SHOWN = 5
@@ -43,7 +44,7 @@ def choose(
     different databases or paths those count that have the `contents`, if there are any. A time after `now` is refused:
     it is probably meant in another zone.
     """
-    wanted = [each for each in sets if run_id is None or each.manifest.run_id == run_id]
+    wanted = [backup_set for backup_set in sets if run_id is None or backup_set.manifest.run_id == run_id]
     if run_id is not None and not wanted:
         raise NoSuchSet(f"there is no set of run {run_id}; {_runs(sets)}")
     if SET_ID.fullmatch(source):
@@ -51,30 +52,35 @@ def choose(
     moment = None if source == LATEST else parse_time(source)
     if moment is not None and now is not None and moment > now + CLOCK_TOLERANCE:
         raise NoSuchSet(
-            f"{source} is to come, it is {rfc3339(now)} now (a time without a zone is UTC); `latest` is the newest set"
+            f"{source} is to come, it is {rfc3339_ms(now)} now (a time without a zone is UTC); `latest` is the newest"
+            " set"
         )
-    good = [each for each in wanted if each.state.damaged is None]
-    good = [each for each in good if each.manifest.contents.has(contents)] or good
-    for each in good:
-        if moment is None or each.manifest.time <= moment:
-            return each
+    good = [backup_set for backup_set in wanted if backup_set.state.damaged is None]
+    good = [backup_set for backup_set in good if backup_set.manifest.contents.has(contents)] or good
+    for backup_set in good:
+        if moment is None or backup_set.manifest.time <= moment:
+            return backup_set
     if not good:
         raise NoSuchSet(_nothing(wanted, broken or {}))
     oldest, newest = good[-1].manifest, good[0].manifest
-    spoilt = [each for each in wanted if each.state.damaged is not None and each.manifest.time <= (moment or 0.0)]
+    spoilt = [
+        backup_set
+        for backup_set in wanted
+        if backup_set.state.damaged is not None and backup_set.manifest.time <= (moment or 0.0)
+    ]
     raise NoSuchSet(
-        f"no good set is as old as {source}: there are sets from {rfc3339(oldest.time)} ({oldest.id})"
-        f" to {rfc3339(newest.time)} ({newest.id})"
-        + "".join(f"; {each.manifest.id} is damaged: {each.state.damaged}" for each in spoilt[:1])
+        f"no good set is as old as {source}: there are sets from {rfc3339_ms(oldest.time)} ({oldest.id})"
+        f" to {rfc3339_ms(newest.time)} ({newest.id})"
+        + "".join(f"; {backup_set.manifest.id} is damaged: {backup_set.state.damaged}" for backup_set in spoilt[:1])
     )
 
 
 def passed_over(sets: Sequence[BackupSet], chosen: BackupSet, broken: Mapping[str, str]) -> dict[str, str]:
     """Newer sets that cannot be restored, with the reason: whoever asked for the latest one should know."""
     names = {
-        each.manifest.id: each.state.damaged
-        for each in sets
-        if each.state.damaged is not None and each.manifest.time > chosen.manifest.time
+        backup_set.manifest.id: backup_set.state.damaged
+        for backup_set in sets
+        if backup_set.state.damaged is not None and backup_set.manifest.time > chosen.manifest.time
     }
     return {**names, **{name: why for name, why in broken.items() if name > chosen.manifest.id}}
 
@@ -94,23 +100,23 @@ def parse_time(text: str) -> float:
 
 
 def _by_id(sets: Sequence[BackupSet], name: str, broken: Mapping[str, str], damaged_too: bool) -> BackupSet:
-    for each in sets:
-        if each.manifest.id == name:
-            if each.state.damaged is not None and not damaged_too:
-                raise NoSuchSet(f"{name} is damaged: {each.state.damaged}")
-            return each
+    for backup_set in sets:
+        if backup_set.manifest.id == name:
+            if backup_set.state.damaged is not None and not damaged_too:
+                raise NoSuchSet(f"{name} is damaged: {backup_set.state.damaged}")
+            return backup_set
     if name in broken:
         raise NoSuchSet(f"{name} cannot be restored: {broken[name]}")
-    newest = ", ".join(each.manifest.id for each in sets[:_SHOWN])
+    newest = ", ".join(backup_set.manifest.id for backup_set in sets[:_SHOWN])
     raise NoSuchSet(f"there is no set {name}; " + (f"the newest are {newest}" if newest else "there is none at all"))
 
 
 def _nothing(sets: Sequence[BackupSet], broken: Mapping[str, str]) -> str:
-    told = [f"{each.manifest.id} is damaged: {each.state.damaged}" for each in sets]
-    told += [f"{name}: {why}" for name, why in sorted(broken.items(), reverse=True)]
-    return "there is no good set" + (f" ({'; '.join(told[:_SHOWN])})" if told else ", nor any other")
+    reasons = [f"{backup_set.manifest.id} is damaged: {backup_set.state.damaged}" for backup_set in sets]
+    reasons += [f"{name}: {why}" for name, why in sorted(broken.items(), reverse=True)]
+    return "there is no good set" + (f" ({'; '.join(reasons[:_SHOWN])})" if reasons else ", nor any other")
 
 
 def _runs(sets: Sequence[BackupSet]) -> str:
-    names = list(dict.fromkeys(each.manifest.run_id for each in sets if each.manifest.run_id))
+    names = list(dict.fromkeys(backup_set.manifest.run_id for backup_set in sets if backup_set.manifest.run_id))
     return f"the newest runs are {', '.join(names[:_SHOWN])}" if names else "no set belongs to a run"

@@ -11,10 +11,11 @@ from typing import Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import StoredFile
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Held, Repository
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet, Series
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Damaged, drain, stored_pieces
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import DIGEST, is_as_written
+from ansible_collections.day2.ops.plugins.module_utils.process.locks import Held
+from ansible_collections.day2.ops.plugins.module_utils.repositories.base import Repository
 
 
 class SourceDamaged(Damaged):
@@ -24,22 +25,22 @@ class SourceDamaged(Damaged):
 def missing(source: Series, target: Series) -> list[BackupSet]:
     """What the second location lacks of what is newer than what it has, oldest first: a copy that failed is made up
     for, and what its own retention let go stays away."""
-    there = {each.manifest.id for each in target.sets}
+    there = {backup_set.manifest.id for backup_set in target.sets}
     # A clock may have been set back, and a repository begun anew: newer by either is newer.
-    newest = max((each.manifest.time for each in target.sets), default=0.0)
+    newest = max((backup_set.manifest.time for backup_set in target.sets), default=0.0)
     last = target.next_sequence - 1
     return [
-        each
-        for each in reversed(source.sets)
-        if each.manifest.id not in there
-        and (each.manifest.time > newest or each.manifest.sequence > last)
-        and each.state.damaged is None
+        backup_set
+        for backup_set in reversed(source.sets)
+        if backup_set.manifest.id not in there
+        and (backup_set.manifest.time > newest or backup_set.manifest.sequence > last)
+        and backup_set.state.damaged is None
     ]
 
 
 def spoilt(source: Series, target: Series) -> list[tuple[BackupSet, BackupSet]]:
     """Sets that lack files in the second location and not in the first: each with its copy."""
-    whole = {each.manifest.id: each for each in source.sets if each.state.damaged is None}
+    whole = {backup_set.manifest.id: backup_set for backup_set in source.sets if backup_set.state.damaged is None}
     return [
         (whole[copy.manifest.id], copy)
         for copy in target.sets
@@ -52,10 +53,10 @@ def spoilt(source: Series, target: Series) -> list[tuple[BackupSet, BackupSet]]:
 
 def copy_files(source: Repository, target: Repository, folder: str, files: Sequence[StoredFile]) -> None:
     """SourceDamaged leaves the place of that file as it was."""
-    for each in files:
-        with target.writer(f"{folder}/{each.path}") as writer:
+    for stored in files:
+        with target.writer(f"{folder}/{stored.path}") as writer:
             try:
-                for piece in stored_pieces(source, folder, each):
+                for piece in stored_pieces(source, folder, stored):
                     writer.write(piece)
             except Damaged as exc:
                 raise SourceDamaged(f"in {source.name}, {exc}") from exc
@@ -71,9 +72,9 @@ def mend(source: Repository, target: Repository, original: BackupSet, copy: Back
     """The files of a copy that are not what was written, again; every file of it is read back afterwards."""
     about = original.manifest
     folder = f"{about.series}/{about.id}"
-    copy_files(source, target, folder, [each for each in about.files if not is_as_written(target, folder, each)])
-    for each in about.files:
-        drain(stored_pieces(target, folder, each))
+    copy_files(source, target, folder, [stored for stored in about.files if not is_as_written(target, folder, stored)])
+    for stored in about.files:
+        drain(stored_pieces(target, folder, stored))
     held()
     now = time.time()
     whole = copy.state.found_whole(now, f"a copy from {source.name}", verified=level_of(original), verified_at=now)

@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from contextlib import contextmanager, suppress
 from typing import Iterator
 
 from ansible_collections.day2.ops.plugins.module_utils.backup import sets
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Held, Repository, RepositoryError
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet, Series
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Damaged
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.process.locks import Held
+from ansible_collections.day2.ops.plugins.module_utils.repositories.base import Repository, RepositoryError
 
 # Seconds that a restore waits for a backup that is at work in the repository.
 _WAIT = 10.0
@@ -25,25 +25,25 @@ _PURPOSE = "a note of damage"
 
 def note(repository: Repository, found: Series, held: Held, by: str) -> list[str]:
     """Write down what the listing showed; the caller holds the lock. What there is to say, a sentence a set."""
-    told = []
-    for each in found.sets:
-        if each.unnoted and each.lost is not None:
-            each.state = each.with_loss(time.time(), by)
-            words = f"{each.manifest.id} in {repository.name} is damaged: {each.lost}"
+    warnings = []
+    for backup_set in found.sets:
+        if backup_set.unnoted and backup_set.lost is not None:
+            backup_set.state = backup_set.with_loss(time.time(), by)
+            words = f"{backup_set.manifest.id} in {repository.name} is damaged: {backup_set.lost}"
             held()
             try:
-                sets.save_state(repository, each)
-                each.unnoted = False
+                sets.save_state(repository, backup_set)
+                backup_set.unnoted = False
             except RepositoryError as exc:
                 # The next listing shows it again.
                 words += f" (its state cannot say so: {exc})"
-            told.append(words)
-    return told
+            warnings.append(words)
+    return warnings
 
 
 def note_of_restore(repository: Repository, series: str, found: Series) -> None:
     """What a restore saw before it chose a set, where it may write. It goes on, or fails, without that as well."""
-    if any(each.unnoted for each in found.sets):
+    if any(backup_set.unnoted for backup_set in found.sets):
         _note(repository, series, None, None)
 
 
@@ -65,31 +65,27 @@ def _other_bytes(exc: BaseException | None) -> str | None:
 
 
 def _note(repository: Repository, series: str, name: str | None, why: str | None) -> None:
-    if not _may_write(repository):
+    if not repository.may_write():
         return
     by = f"a restore on {socket.gethostname()}"
 
     def unknown(found: Series) -> list[BackupSet]:
         """The one that gave back other bytes, where nothing is known against it."""
-        return [each for each in found.sets if why and each.manifest.id == name and each.state.damaged is None]
+        return [
+            backup_set
+            for backup_set in found.sets
+            if why and backup_set.manifest.id == name and backup_set.state.damaged is None
+        ]
 
     with suppress(Day2Error):
         # A restore that failed for another reason leaves no trace, not even that of a lock.
         found = sets.load(repository, series)
-        if not unknown(found) and not any(each.unnoted for each in found.sets):
+        if not unknown(found) and not any(backup_set.unnoted for backup_set in found.sets):
             return
         with repository.lock(series, _WAIT, _PURPOSE) as held:
             found = sets.load(repository, series)
             note(repository, found, held, by)
-            for each in unknown(found):
-                each.state = each.state.found_damaged(str(why), time.time(), by)
+            for backup_set in unknown(found):
+                backup_set.state = backup_set.state.found_damaged(str(why), time.time(), by)
                 held()
-                sets.save_state(repository, each)
-
-
-def _may_write(repository: Repository) -> bool:
-    """Not root in a directory of somebody else, who could not read a state of root's afterwards."""
-    try:
-        return not repository.name.startswith("/") or os.stat(repository.name).st_uid == os.geteuid()
-    except OSError:
-        return False
+                sets.save_state(repository, backup_set)

@@ -4,7 +4,7 @@
 
 """What a backup set says of itself (`manifest.json`, immutable) and what was found of it since (`state.json`). Pure.
 
-The fields are told in docs/backup.md. Times are RFC 3339 in UTC, sizes are bytes.
+The fields are described in docs/backup.md. Times are RFC 3339 in UTC, sizes are bytes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from typing import Any, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.contents import Contents
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import rfc3339_ms
 
 SCHEMA_VERSION = "1.0"
 _MAJOR = SCHEMA_VERSION.partition(".")[0]
 MANIFEST, STATE = "manifest.json", "state.json"
-# As set ids are made: a UTC time, and a few characters where a second had two.
-SET_ID = re.compile(r"\d{8}T\d{6}Z(-[0-9a-z]{1,8})?")
 _SAFE_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SEAL = "digest"
@@ -78,9 +77,9 @@ class Manifest:
     @property
     def contents(self) -> Contents:
         """Of which databases or paths it is."""
-        entries = [("name", each) for each in self._entries("databases")]
-        entries += [("path", each) for each in self._entries("paths")]
-        names = frozenset(str(each[key]) for key, each in entries if each.get(key))
+        entries = [("name", entry) for entry in self._entries("databases")]
+        entries += [("path", entry) for entry in self._entries("paths")]
+        names = frozenset(str(entry[key]) for key, entry in entries if entry.get(key))
         return Contents(names, self.about.get("all_databases") is True)
 
     @property
@@ -92,12 +91,12 @@ class Manifest:
 
     def _entries(self, kind: str) -> list[Mapping[str, Any]]:
         found = self.about.get(kind)
-        return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+        return [entry for entry in found if isinstance(entry, Mapping)] if isinstance(found, list) else []
 
     @property
     def size(self) -> int:
         """Bytes of all its files as they are stored."""
-        return sum(each.bytes for each in self.files)
+        return sum(stored.bytes for stored in self.files)
 
     def render(self) -> bytes:
         record: dict[str, Any] = {
@@ -106,14 +105,14 @@ class Manifest:
             "kind": self.kind,
             "series": self.series,
             "sequence": self.sequence,
-            "started": rfc3339(self.time),
-            "finished": rfc3339(self.finished),
+            "started": rfc3339_ms(self.time),
+            "finished": rfc3339_ms(self.finished),
             "run_id": self.run_id,
             "recipients": self.recipients,
             **self.about,
-            "files": [asdict(each) for each in self.files],
+            "files": [asdict(stored) for stored in self.files],
         }
-        return json.dumps(_sealed(record), ensure_ascii=False, indent=1).encode() + b"\n"
+        return _encoded(json.dumps(_sealed(record), ensure_ascii=False, indent=1))
 
 
 @dataclass
@@ -165,35 +164,25 @@ class State:
         return replace(self, damaged=None, history=history, **verdict)
 
     def _and(self, found: str, at: float, by: str, why: str | None) -> list[dict[str, Any]]:
-        return [*self.history, {"at": rfc3339(at), "found": found, "by": by, "why": why}][-_REMEMBERED:]
+        return [*self.history, {"at": rfc3339_ms(at), "found": found, "by": by, "why": why}][-_REMEMBERED:]
 
     def render(self) -> bytes:
-        return (
-            json.dumps(_sealed({"schema_version": SCHEMA_VERSION, **asdict(self)}), ensure_ascii=False).encode() + b"\n"
-        )
+        return _encoded(json.dumps(_sealed({"schema_version": SCHEMA_VERSION, **asdict(self)}), ensure_ascii=False))
 
 
 def lost(manifest: Manifest, listed: Mapping[str, int]) -> str | None:
     """What a listing (bytes by path) shows of a set that is not as it was written; None: each file has its size."""
     faults = []
-    for each in manifest.files:
-        size = listed.get(each.path)
+    for stored in manifest.files:
+        size = listed.get(stored.path)
         if size is None:
-            faults.append(f"{each.path} is missing")
-        elif size < each.bytes:
-            faults.append(f"{each.path} has {size:,} of {each.bytes:,} bytes")
-        elif size > each.bytes:
-            faults.append(f"{each.path} has {size:,} bytes, and {each.bytes:,} were written")
+            faults.append(f"{stored.path} is missing")
+        elif size < stored.bytes:
+            faults.append(f"{stored.path} has {size:,} of {stored.bytes:,} bytes")
+        elif size > stored.bytes:
+            faults.append(f"{stored.path} has {size:,} bytes, and {stored.bytes:,} were written")
     more = f"; and {len(faults) - _NAMED} more files" if len(faults) > _NAMED else ""
     return "; ".join(faults[:_NAMED]) + more if faults else None
-
-
-def rfc3339(moment: float) -> str:
-    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-
-
-def make_id(moment: float) -> str:
-    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
 
 
 def _record(text: bytes, what: str) -> Mapping[str, Any]:
@@ -210,6 +199,11 @@ def _record(text: bytes, what: str) -> Mapping[str, Any]:
     if record.get(_SEAL) != digest:
         raise ManifestError(f"its {what} is not what was written: its own digest differs")
     return record
+
+
+def _encoded(text: str) -> bytes:
+    """JSON in UTF-8. Bytes of names that are no text stay what they are: half a character's escape of JSON."""
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _sealed(record: dict[str, Any]) -> dict[str, Any]:
@@ -246,7 +240,7 @@ def parse_manifest(text: bytes) -> Manifest:
     """A manifest that was rendered; ManifestError names what is wrong. No path of it can leave its set."""
     record = _record(text, "manifest")
     files = [_file(entry) for entry in _take(record, "files", list)]
-    if len({each.path for each in files}) != len(files):
+    if len({stored.path for stored in files}) != len(files):
         raise ManifestError("its manifest names a file twice")
     run_id = record.get("run_id")
     return Manifest(
@@ -257,7 +251,7 @@ def parse_manifest(text: bytes) -> Manifest:
         time=_moment(record, "started"),
         finished=_moment(record, "finished"),
         files=files,
-        recipients=[str(each) for each in _take(record, "recipients", list)],
+        recipients=[str(recipient) for recipient in _take(record, "recipients", list)],
         run_id=str(run_id) if run_id is not None else None,
         about={name: value for name, value in record.items() if name not in _KNOWN},
     )
@@ -298,7 +292,7 @@ def parse_state(text: bytes | None) -> State:
         proven_at=_number(record.get("proven_at")),
         proven=dict(proven) if isinstance(proven, Mapping) else {},
         damaged=str(record["damaged"]) if record.get("damaged") else None,
-        history=[dict(each) for each in record.get("history") or [] if isinstance(each, Mapping)],
+        history=[dict(verdict) for verdict in record.get("history") or [] if isinstance(verdict, Mapping)],
     )
 
 

@@ -13,16 +13,15 @@ Where the sets of a series are not of the same databases or paths, a set goes on
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Callable, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.contents import ANYTHING, Contents
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
     QuantityError,
     format_duration,
-    parse_duration,
+    parse_lifetime,
 )
 
 # Clocks that are this much apart are the same time.
@@ -91,11 +90,8 @@ def parse_policy(raw: Mapping[str, Any] | None) -> Policy:
     counts = {name: _count(name, raw[name]) for name in ("last", "min_verified", *CLASSES) if raw.get(name) is not None}
     age = None
     if raw.get("age") is not None:
-        # 90 seconds are not what somebody means who writes 90.
-        if not re.search(r"[a-z]", str(raw["age"])):
-            raise PolicyError(f"age is {raw['age']!r}, which has no unit: write for instance 90d")
         try:
-            age = parse_duration(raw["age"])
+            age = parse_lifetime(raw["age"])
         except QuantityError as exc:
             raise PolicyError(f"age: {exc}") from exc
         if age <= 0:
@@ -113,106 +109,109 @@ def _count(name: str, raw: object) -> int:
 def decide(sets: Sequence[SetFacts], policy: Policy, now: float) -> Decision:
     """What stays and what goes, at a time."""
     misdated = _misdated(sets, now)
-    ordered = sorted(sets, key=lambda each: (each.id not in misdated, each.time, each.sequence), reverse=True)
+    ordered = sorted(sets, key=lambda facts: (facts.id not in misdated, facts.time, facts.sequence), reverse=True)
     reasons: dict[str, list[str]] = {}
-    scopes = list(dict.fromkeys(each.contents for each in ordered))
+    scopes = list(dict.fromkeys(facts.contents for facts in ordered))
     short = []
     for scope in scopes:
         # Whatever stays for one of these has all that it has, and so stays by its own reasons too.
-        rivals = [each for each in ordered if each.contents.replaces(scope)]
-        told = _reasons(rivals, misdated, policy, now)
+        rivals = [facts for facts in ordered if facts.contents.replaces(scope)]
+        because = _reasons(rivals, misdated, policy, now)
         few = _too_few(rivals, policy)
         short += [few] if few else []
         among = [f"counted among those with {scope}"] if len(scopes) > 1 else []
-        for each in rivals:
-            if each.contents == scope:
-                why = told[each.id] + ([few] if few else [])
-                reasons[each.id] = why + among if why else []
+        for facts in rivals:
+            if facts.contents == scope:
+                why = because[facts.id] + ([few] if few else [])
+                reasons[facts.id] = why + among if why else []
     held = _clock_set_back(ordered, misdated, now)
     if held is not None:
         for why in reasons.values():
             why.append(held)
     elif scopes and len(short) == len(scopes):
         held = short[0]
-    keep = {each.id: reasons[each.id] for each in ordered if reasons[each.id]}
-    return Decision(keep, [each.id for each in reversed(ordered) if not reasons[each.id]], held)
+    keep = {facts.id: reasons[facts.id] for facts in ordered if reasons[facts.id]}
+    return Decision(keep, [facts.id for facts in reversed(ordered) if not reasons[facts.id]], held)
 
 
 def _reasons(ordered: Sequence[SetFacts], misdated: set[str], policy: Policy, now: float) -> dict[str, list[str]]:
-    reasons: dict[str, list[str]] = {each.id: [] for each in ordered}
+    reasons: dict[str, list[str]] = {facts.id: [] for facts in ordered}
     _by_floor(ordered, policy, reasons)
-    for each in ordered:
-        if each.id in misdated:
-            reasons[each.id].append("dated in the future")
-    _by_rules([each for each in ordered if each.id not in misdated], policy, now, reasons)
+    for facts in ordered:
+        if facts.id in misdated:
+            reasons[facts.id].append("dated in the future")
+    _by_rules([facts for facts in ordered if facts.id not in misdated], policy, now, reasons)
     return reasons
 
 
 def _misdated(sets: Sequence[SetFacts], now: float) -> set[str]:
     """Sets of the future whose own clock was wrong, not this one: sets that were made after them tell it for a day."""
-    ahead = [each for each in sets if each.time > now + CLOCK_TOLERANCE]
+    ahead = [facts for facts in sets if facts.time > now + CLOCK_TOLERANCE]
     found = set()
-    for each in ahead:
-        later = [other.time for other in sets if other.sequence > each.sequence and other.time <= now + CLOCK_TOLERANCE]
+    for facts in ahead:
+        later = [
+            other.time for other in sets if other.sequence > facts.sequence and other.time <= now + CLOCK_TOLERANCE
+        ]
         if later and max(later) - min(later) >= _TRUSTED:
-            found.add(each.id)
+            found.add(facts.id)
     return found
 
 
 def _clock_set_back(ordered: Sequence[SetFacts], misdated: set[str], now: float) -> str | None:
-    ahead = [each for each in ordered if each.time > now + CLOCK_TOLERANCE and each.id not in misdated]
+    ahead = [facts for facts in ordered if facts.time > now + CLOCK_TOLERANCE and facts.id not in misdated]
     if ahead:
         late = format_duration(ahead[0].time - now)
-        return f"nothing goes: {ahead[0].id} was made {late} from now, so the clock was set back"
+        return f"nothing is pruned: {ahead[0].id} was made {late} from now, so the clock was set back"
     return None
 
 
 def _too_few(ordered: Sequence[SetFacts], policy: Policy) -> str | None:
-    verified = sum(each.verified and not each.damaged for each in ordered)
+    verified = sum(facts.verified and not facts.damaged for facts in ordered)
     if verified < policy.min_verified:
-        return f"nothing goes: {verified} of the {policy.min_verified} verified sets that must stay exist"
+        # Without the number that there is: a plan counts the set that would be made.
+        return f"nothing is pruned before there are {policy.min_verified} verified sets (min_verified)"
     return None
 
 
 def _by_floor(ordered: Sequence[SetFacts], policy: Policy, reasons: dict[str, list[str]]) -> None:
     """The newest, the newest verified ones and the newest proven one: by time, and in the order of their making."""
-    made = sorted(ordered, key=lambda each: (each.sequence, each.time), reverse=True)
+    made = sorted(ordered, key=lambda facts: (facts.sequence, facts.time), reverse=True)
     for order in (ordered, made):
-        good = [each for each in order if not each.damaged]
+        good = [facts for facts in order if not facts.damaged]
         # A damaged set is the newest only where there is no other.
-        for each in (good or list(order))[:1]:
-            _add(reasons, each.id, "the newest")
-        for each in [each for each in good if each.verified][: policy.min_verified]:
-            _add(reasons, each.id, f"one of the newest {policy.min_verified} verified")
-        for each in [each for each in good if each.proven][:1]:
-            _add(reasons, each.id, "the newest proven set")
+        for facts in (good or list(order))[:1]:
+            _add(reasons, facts.id, "the newest")
+        for facts in [facts for facts in good if facts.verified][: policy.min_verified]:
+            _add(reasons, facts.id, f"one of the newest {policy.min_verified} verified")
+        for facts in [facts for facts in good if facts.proven][:1]:
+            _add(reasons, facts.id, "the newest proven set")
 
 
 def _by_rules(ordered: Sequence[SetFacts], policy: Policy, now: float, reasons: dict[str, list[str]]) -> None:
     if policy.keeps_everything:
-        for each in ordered:
-            _add(reasons, each.id, "no rule of keep")
+        for facts in ordered:
+            _add(reasons, facts.id, "no rule of keep")
         return
     # A set that is known to be damaged takes nobody's place.
-    good = [each for each in ordered if not each.damaged]
-    for each in good[: policy.last or 0]:
-        _add(reasons, each.id, f"one of the last {policy.last}")
+    good = [facts for facts in ordered if not facts.damaged]
+    for facts in good[: policy.last or 0]:
+        _add(reasons, facts.id, f"one of the last {policy.last}")
     if policy.age is not None:
-        for each in good:
-            if now - each.time <= policy.age:
-                _add(reasons, each.id, f"younger than {format_duration(policy.age)}")
+        for facts in good:
+            if now - facts.time <= policy.age:
+                _add(reasons, facts.id, f"younger than {format_duration(policy.age)}")
     for name, count in policy.classes.items():
         seen: list[tuple[int, ...]] = []
-        for each in good:
-            bucket = _BUCKETS[name](datetime.fromtimestamp(each.time, timezone.utc))
+        for facts in good:
+            bucket = _BUCKETS[name](datetime.fromtimestamp(facts.time, timezone.utc))
             if bucket in seen:
                 continue
             if len(seen) == count:
                 break
             seen.append(bucket)
-            _add(reasons, each.id, f"{name} {len(seen)} of {count}")
+            _add(reasons, facts.id, f"{name} {len(seen)} of {count}")
 
 
-def _add(reasons: dict[str, list[str]], name: str, told: str) -> None:
-    if told not in reasons[name]:
-        reasons[name].append(told)
+def _add(reasons: dict[str, list[str]], name: str, reason: str) -> None:
+    if reason not in reasons[name]:
+        reasons[name].append(reason)

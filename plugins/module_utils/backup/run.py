@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One run of a backup: make a set when one is due, prove it, copy it, and let go of what the policy lets go of.
+"""One run of a backup: make a set when one is due, verify it, copy it, and prune what the policy lets go.
 
 What a set is made of is the caller's (`make`); everything else is the same for databases and for files.
 """
@@ -16,17 +16,20 @@ from typing import Any, Callable, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup import copying, damage, sets
 from ansible_collections.day2.ops.plugins.module_utils.backup.contents import ANYTHING, Contents
+from ansible_collections.day2.ops.plugins.module_utils.backup.made import Made
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import (
     MANIFEST,
     Manifest,
     State,
-    StoredFile,
-    rfc3339,
 )
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Held, Repository
+from ansible_collections.day2.ops.plugins.module_utils.backup.outcome import (
+    describe,
+    describe_location,
+    foreign_sets,
+    summarize,
+)
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import (
     CLOCK_TOLERANCE,
-    Decision,
     Policy,
     SetFacts,
     decide,
@@ -35,15 +38,12 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.sets import Backup
 from ansible_collections.day2.ops.plugins.module_utils.backup.step import step_of
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import drain, stored_pieces
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import DIGEST, READ, verify
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
-    BYTES,
-    Unit,
-    format_duration,
-    format_quantity,
-)
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.process import progress
+from ansible_collections.day2.ops.plugins.module_utils.process.locks import Held
+from ansible_collections.day2.ops.plugins.module_utils.repositories.base import Repository
 
-Make = Callable[[Repository, str], tuple[list[StoredFile], dict[str, Any]]]
+Make = Callable[[Repository, str], Made]
 # A set that check mode would make has no id yet.
 PLANNED = "the set of this run"
 
@@ -75,7 +75,9 @@ class Plan:
     # What a set would be of: the databases or paths, and the cluster or the host.
     contents: Contents = ANYTHING
     origin: str | None = None
-    # Sets of another run of the manual have this purpose in their lock.
+    # Directories that somebody else makes before the run: a plan does not miss them.
+    planned_directories: Sequence[str] = ()
+    # What the lock says that it is held for.
     purpose: str = "a backup"
 
 
@@ -112,10 +114,12 @@ def run(
         # Where none was due it is the one that made it so.
         newest = first.found.sets[0] if outcome["made"] else _counted(first.found, plan)
         if outcome["made"]:
-            outcome.setdefault("warnings", []).extend(_strangers(first, plan))
+            outcome.setdefault("warnings", []).extend(
+                foreign_sets(first.repository.name, plan.series, first.found, plan.origin)
+            )
         outcome["locations"] = [_prune(plan, place, outcome) for place in places]
         outcome["set"] = describe(newest, [place.repository.name for place in places]) if newest else None
-    outcome["msg"] = _sentence(outcome, newest)
+    outcome["msg"] = summarize(outcome, newest, plan.max_age, now)
     outcome["step"] = step_of(plan.kind, plan.series, outcome, began, time.monotonic() - begun)
     return outcome
 
@@ -141,19 +145,6 @@ def _counted(found: Series, plan: Plan) -> BackupSet | None:
     return found.newest_good(plan.verify, plan.contents, plan.origin)
 
 
-def _strangers(place: _Place, plan: Plan) -> list[str]:
-    """Warnings of sets that another cluster or host makes in turn with this one: retention counts them together."""
-    own = [each.manifest.sequence for each in place.found.sets if each.manifest.origin == plan.origin]
-    others = [each.manifest for each in place.found.sets if each.manifest.origin not in (None, plan.origin)]
-    newer = [each for each in others if own and each.sequence > min(own)]
-    if plan.origin is None or not newer:
-        return []
-    return [
-        f"{place.repository.name}, series {plan.series}: {newer[0].id} is of {newer[0].origin}, others are of"
-        f" {plan.origin}, and retention takes them for the same: give each a `series` or a repository of its own"
-    ]
-
-
 def _due(found: Series, plan: Plan, now: float) -> bool:
     newest = _counted(found, plan)
     if newest is None or plan.max_age is None:
@@ -167,20 +158,22 @@ def _make(plan: Plan, place: _Place, make: Make, now: float, outcome: dict[str, 
     name = sets.free_id(place.found, now)
     folder = f"{plan.series}/{name}"
     begun = time.monotonic()
+    before = place.found.sets[0].manifest.size if place.found.sets else None
+    progress.phase(f"backup {plan.series}", before, exact=False)
     try:
-        files, about = make(place.repository, folder)
+        content = make(place.repository, folder)
         seconds = time.monotonic() - begun
         manifest = Manifest(
             id=name,
             kind=plan.kind,
             series=plan.series,
             sequence=place.found.next_sequence,
-            time=now,
-            finished=now + seconds,
-            files=files,
+            time=content.taken or now,
+            finished=max(now + seconds, content.taken or now),
+            files=content.files,
             recipients=list(plan.recipients),
             run_id=plan.run_id,
-            about=about,
+            about=content.about,
         )
         place.held()
         sets.publish(place.repository, manifest)
@@ -192,6 +185,8 @@ def _make(plan: Plan, place: _Place, make: Make, now: float, outcome: dict[str, 
         raise
     made = BackupSet(manifest, State())
     place.found.sets.insert(0, made)
+    if content.warnings:
+        outcome.setdefault("warnings", []).extend(content.warnings)
     outcome.update(
         made=True, changed=True, seconds=round(seconds, 3), throughput=round(manifest.size / max(seconds, 1e-6))
     )
@@ -214,6 +209,7 @@ def _remove(place: _Place, folder: str) -> None:
 
 def _verify(plan: Plan, place: _Place, made: BackupSet, outcome: dict[str, Any]) -> None:
     begun = time.monotonic()
+    progress.phase(f"reading back {made.manifest.id}", made.manifest.size)
     try:
         verdict = verify(place.repository, made.manifest, plan.jobs, plan.pg_restore, plan.identity)
         level, now = "none" if verdict.faults else verdict.level, time.time()
@@ -250,34 +246,34 @@ def _copy(stack: ExitStack, plan: Plan, source: _Place, target: _Place, outcome:
         _enter(stack, plan, target, outcome)
     except Day2Error as exc:
         raise _copy_failed(source.found.sets[0], source, exc, outcome) from exc
-    for each in copying.missing(source.found, target.found):
+    for original in copying.missing(source.found, target.found):
         try:
-            target.found.sets.insert(0, _copy_set(plan, source, target, each))
+            target.found.sets.insert(0, _copy_set(plan, source, target, original))
         except Day2Error as exc:
-            _blame(source, each, exc)
-            raise _copy_failed(each, source, exc, outcome) from exc
-        outcome.setdefault("copied", []).append(each.manifest.id)
+            _mark_damaged(source, original, exc)
+            raise _copy_failed(original, source, exc, outcome) from exc
+        outcome.setdefault("copied", []).append(original.manifest.id)
     failures = []
     for original, copy in copying.spoilt(source.found, target.found):
-        told = f"{copy.manifest.id} in {target.repository.name} is damaged ({copy.lost})"
+        damage_found = f"{copy.manifest.id} in {target.repository.name} is damaged ({copy.lost})"
         try:
             copying.mend(source.repository, target.repository, original, copy, target.held)
         except Day2Error as exc:
-            _blame(source, original, exc)
+            _mark_damaged(source, original, exc)
             failures.append(_copy_failed(original, source, exc, outcome))
         else:
             outcome.setdefault("copied", []).append(copy.manifest.id)
-            outcome.setdefault("warnings", []).append(f"{told}: copied again from {source.repository.name}")
+            outcome.setdefault("warnings", []).append(f"{damage_found}: copied again from {source.repository.name}")
     if failures:
         raise failures[0]
 
 
-def _blame(source: _Place, each: BackupSet, exc: Day2Error) -> None:
-    """A set that could not be copied for its own bytes takes nobody's place from now on."""
+def _mark_damaged(source: _Place, original: BackupSet, exc: Day2Error) -> None:
+    """A set that could not be copied for its own bytes no longer counts."""
     if isinstance(exc, copying.SourceDamaged):
-        each.state = each.state.found_damaged(str(exc), time.time(), "a run that copied it")
+        original.state = original.state.found_damaged(str(exc), time.time(), "a run that copied it")
         source.held()
-        sets.save_state(source.repository, each)
+        sets.save_state(source.repository, original)
 
 
 def _to_copy(source: _Place, target: _Place) -> list[BackupSet]:
@@ -285,16 +281,17 @@ def _to_copy(source: _Place, target: _Place) -> list[BackupSet]:
     return [*copying.missing(source.found, target.found), *again]
 
 
-def _copy_failed(each: BackupSet, source: _Place, exc: Day2Error, outcome: dict[str, Any]) -> BackupFailed:
+def _copy_failed(original: BackupSet, source: _Place, exc: Day2Error, outcome: dict[str, Any]) -> BackupFailed:
     return BackupFailed(
-        f"the backup {each.manifest.id} is in {source.repository.name}; its copy failed, and nothing was pruned: {exc}",
+        f"the backup {original.manifest.id} is in {source.repository.name}; its copy failed, and nothing was pruned:"
+        f" {exc}",
         {**outcome, "changed": _changed(outcome)},
     )
 
 
-def _copy_set(plan: Plan, source: _Place, target: _Place, each: BackupSet) -> BackupSet:
+def _copy_set(plan: Plan, source: _Place, target: _Place, original: BackupSet) -> BackupSet:
     """Proven before it is published: a copy that is damaged never becomes a set."""
-    about = each.manifest
+    about = original.manifest
     if about.id in target.found.broken:
         raise Day2Error(
             f"{target.repository.name} has {about.id} already, and {target.found.broken[about.id]};"
@@ -303,11 +300,13 @@ def _copy_set(plan: Plan, source: _Place, target: _Place, each: BackupSet) -> Ba
     folder = f"{about.series}/{about.id}"
     copied = BackupSet(about, State())
     try:
+        progress.phase(f"copying {about.id} to {target.repository.name}", about.size)
         copying.copy_files(source.repository, target.repository, folder, about.files)
         if plan.verify:
+            progress.phase(f"reading back the copy of {about.id}", about.size)
             for stored in about.files:
                 drain(stored_pieces(target.repository, folder, stored))
-            copied.state = State(verified=copying.level_of(each), verified_at=time.time())
+            copied.state = State(verified=copying.level_of(original), verified_at=time.time())
         target.held()
         sets.save_state(target.repository, copied)
         sets.publish(target.repository, about)
@@ -321,20 +320,8 @@ def _prune(plan: Plan, place: _Place, outcome: dict[str, Any]) -> dict[str, Any]
     decision = sets.plan_pruning(place.found, place.policy, time.time())
     pruned = sets.prune(place.repository, plan.series, place.found, decision, place.held)
     outcome["changed"] = outcome["changed"] or bool(pruned.gone)
-    told = _told(place, decision)
-    return {**told, "pruned": pruned.gone, "locked": pruned.locked}
-
-
-def _told(place: _Place, decision: Decision) -> dict[str, Any]:
-    return {
-        "repository": place.repository.name,
-        "pruned": decision.prune,
-        "kept": [{"id": name, "because": reasons} for name, reasons in decision.keep.items()],
-        "held": decision.held,
-        "locked": {},
-        "broken": place.found.broken,
-        "damaged": place.found.damaged,
-    }
+    description = describe_location(place.repository.name, place.found, decision)
+    return {**description, "pruned": pruned.gone, "locked": pruned.locked}
 
 
 def _planned(plan: Plan, places: Sequence[_Place]) -> dict[str, Any]:
@@ -342,69 +329,31 @@ def _planned(plan: Plan, places: Sequence[_Place]) -> dict[str, Any]:
     now = time.time()
     warnings: list[str] = []
     for place in places:
-        try:
-            place.repository.prepare(make=False)
-        except Day2Error as exc:
-            # A role may make it before.
-            warnings.append(f"as things are, {exc}")
+        if place.repository.name not in plan.planned_directories:
+            try:
+                place.repository.prepare(make=False)
+            except Day2Error as exc:
+                warnings.append(f"as things are, {exc}")
         place.found = sets.load(place.repository, plan.series)
     due = _due(places[0].found, plan, now)
-    copied = [each.manifest.id for place in places[1:] for each in _to_copy(places[0], place)]
-    told = []
+    copied = [backup_set.manifest.id for place in places[1:] for backup_set in _to_copy(places[0], place)]
+    locations = []
     for place in places:
-        facts = [each.facts() for each in place.found.sets]
+        facts = [backup_set.facts() for backup_set in place.found.sets]
         if due:
             planned = SetFacts(PLANNED, now, place.found.next_sequence, plan.verify, contents=plan.contents)
             facts.append(planned)
-        told.append(_told(place, decide(facts, place.policy, now)))
+        locations.append(describe_location(place.repository.name, place.found, decide(facts, place.policy, now)))
     unfinished = sorted(name for place in places for name in place.found.unpublished)
     outcome: dict[str, Any] = {
-        "changed": due or bool(unfinished or copied) or any(each["pruned"] for each in told),
+        "changed": due or bool(unfinished or copied) or any(location["pruned"] for location in locations),
         "made": due,
         **({"copied": copied} if copied else {}),
         "cleared": unfinished,
-        "locations": told,
+        "locations": locations,
         "set": None,
         "warnings": warnings,
     }
     newest = None if due else _counted(places[0].found, plan)
-    outcome["msg"] = _sentence(outcome, newest, "would be ")
+    outcome["msg"] = summarize(outcome, newest, plan.max_age, now, "would be ")
     return {**outcome, "step": step_of(plan.kind, plan.series, outcome, now, 0.0)}
-
-
-def describe(each: BackupSet, locations: Sequence[str]) -> dict[str, Any]:
-    """A set for people and playbooks. Sizes are bytes, durations seconds, times RFC 3339 in UTC."""
-    about, state = each.manifest, each.state
-    return {
-        "id": about.id,
-        "kind": about.kind,
-        "series": about.series,
-        "time": rfc3339(about.time),
-        "duration": round(about.finished - about.time, 3),
-        "size": about.size,
-        "files": len(about.files),
-        "encrypted": about.encrypted,
-        "verified": state.verified,
-        "verified_at": rfc3339(state.verified_at) if state.verified_at is not None else None,
-        "proven_at": rfc3339(state.proven_at) if state.proven_at is not None else None,
-        "damaged": state.damaged,
-        "history": state.history,
-        "run_id": about.run_id,
-        "locations": list(locations),
-        **{name: about.about[name] for name in ("server", "wal", "paths") if name in about.about},
-        "databases": [entry.get("name") for entry in about.about.get("databases", []) if isinstance(entry, Mapping)],
-    }
-
-
-def _sentence(outcome: Mapping[str, Any], newest: BackupSet | None, would: str = "") -> str:
-    gone = sum(len(each["pruned"]) for each in outcome["locations"])
-    made = outcome.get("set")
-    if outcome["made"] and made:
-        size = format_quantity(made["size"], Unit("B", BYTES))
-        told = f"{made['id']} {size} in {format_duration(outcome['seconds'])}, verified: {made['verified']}"
-    elif outcome["made"]:
-        told = "a set would be made"
-    else:
-        told = "no set is due" + (f", the newest good one is {newest.manifest.id}" if newest else "")
-    held = next((each["held"] for each in outcome["locations"] if each["held"]), None)
-    return f"{told}; {gone} {would}pruned" + (f" ({held})" if held else "")

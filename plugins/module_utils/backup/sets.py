@@ -6,31 +6,31 @@
 
 from __future__ import annotations
 
-import os
+import re
 from dataclasses import dataclass, field, replace
 from typing import Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.contents import ANYTHING, Contents
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import (
     MANIFEST,
-    SET_ID,
     STATE,
     Manifest,
     ManifestError,
     State,
     lost,
-    make_id,
     parse_manifest,
     parse_state,
 )
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import (
-    Held,
+from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Decision, Policy, SetFacts, decide
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.process.locks import Held
+from ansible_collections.day2.ops.plugins.module_utils.repositories.base import (
+    SET_ID,
     ObjectLocked,
     Repository,
     Unreadable,
 )
-from ansible_collections.day2.ops.plugins.module_utils.backup.retention import Decision, Policy, SetFacts, decide
-from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import basic
 
 
 @dataclass
@@ -75,19 +75,23 @@ class Series:
 
         Only those count that have the `contents`, and are not known to be of another cluster or host.
         """
-        own = [each for each in self.sets if each.manifest.contents.has(contents)]
-        own = [each for each in own if origin is None or each.manifest.origin in (None, origin)]
-        whole = [each for each in own if each.state.damaged is None]
-        return next((each for each in whole if each.state.whole or not verified), None)
+        own = [backup_set for backup_set in self.sets if backup_set.manifest.contents.has(contents)]
+        own = [backup_set for backup_set in own if origin is None or backup_set.manifest.origin in (None, origin)]
+        whole = [backup_set for backup_set in own if backup_set.state.damaged is None]
+        return next((backup_set for backup_set in whole if backup_set.state.whole or not verified), None)
 
     @property
     def damaged(self) -> dict[str, str]:
         """What is wrong with each set that is damaged, newest first."""
-        return {each.manifest.id: each.state.damaged for each in self.sets if each.state.damaged is not None}
+        return {
+            backup_set.manifest.id: backup_set.state.damaged
+            for backup_set in self.sets
+            if backup_set.state.damaged is not None
+        }
 
     @property
     def next_sequence(self) -> int:
-        return max((each.manifest.sequence for each in self.sets), default=0) + 1
+        return max((backup_set.manifest.sequence for backup_set in self.sets), default=0) + 1
 
 
 def load(repository: Repository, series: str) -> Series:
@@ -113,7 +117,7 @@ def load(repository: Repository, series: str) -> Series:
             found.sets.append(_load_set(repository, series, name, paths))
         except (ManifestError, Unreadable) as exc:
             found.broken[name] = str(exc)
-    found.sets.sort(key=lambda each: (each.manifest.time, each.manifest.sequence), reverse=True)
+    found.sets.sort(key=lambda backup_set: (backup_set.manifest.time, backup_set.manifest.sequence), reverse=True)
     return found
 
 
@@ -122,44 +126,49 @@ def published(repository: Repository, series: str) -> Series:
     found = load(repository, series)
     if found.sets or found.broken:
         return found
-    if repository.name.startswith("/") and not os.path.isdir(repository.name):
+    if not repository.exists():
         raise Day2Error(f"the repository {repository.name} does not exist on this host")
     others = sorted({key.partition("/")[0] for key, _size in repository.keys("") if key.endswith(f"/{MANIFEST}")})
-    told = f"; it has sets of {', '.join(others)}" if others else ""
-    raise Day2Error(f"the repository {repository.name} has no set of series {series}{told}")
+    hint = f"; it has sets of {', '.join(others)}" if others else ""
+    raise Day2Error(f"the repository {repository.name} has no set of series {series}{hint}")
 
 
 def _load_set(repository: Repository, series: str, name: str, listed: Mapping[str, int]) -> BackupSet:
     manifest = parse_manifest(repository.get(f"{series}/{name}/{MANIFEST}") or b"")
     if (manifest.id, manifest.series) != (name, series):
         raise ManifestError(f"its manifest is that of {manifest.series}/{manifest.id}")
-    each = BackupSet(manifest, parse_state(repository.get(f"{series}/{name}/{STATE}")))
-    each.lost = lost(manifest, listed)
-    if each.lost is None:
-        each.state = each.state.without_loss()
-    elif each.state.damaged is None:
-        _look_again(repository, each)
-    return each
+    backup_set = BackupSet(manifest, parse_state(repository.get(f"{series}/{name}/{STATE}")))
+    backup_set.lost = lost(manifest, listed)
+    if backup_set.lost is None:
+        backup_set.state = backup_set.state.without_loss()
+    elif backup_set.state.damaged is None:
+        _look_again(repository, backup_set)
+    return backup_set
 
 
-def _look_again(repository: Repository, each: BackupSet) -> None:
+def _look_again(repository: Repository, backup_set: BackupSet) -> None:
     """The first listing may have begun before the set was published, or gone on while it was removed."""
-    prefix = f"{each.manifest.series}/{each.manifest.id}/"
+    prefix = f"{backup_set.manifest.series}/{backup_set.manifest.id}/"
     again = {key[len(prefix) :]: size for key, size in repository.keys(prefix)}
     if MANIFEST not in again:
         raise ManifestError("it was removed while it was looked at")
-    each.lost = lost(each.manifest, again)
-    each.state, each.unnoted = replace(each.state, damaged=each.lost), each.lost is not None
+    backup_set.lost = lost(backup_set.manifest, again)
+    backup_set.state, backup_set.unnoted = (
+        replace(backup_set.state, damaged=backup_set.lost),
+        backup_set.lost is not None,
+    )
 
 
 def free_id(found: Series, moment: float) -> str:
-    """An id of this time that no set has, published or not."""
-    taken = {each.manifest.id for each in found.sets} | {*found.unpublished, *found.broken}
-    name, number = make_id(moment), 1
-    while name in taken:
-        number += 1
-        name = f"{make_id(moment)}-{number}"
-    return name
+    """An id of this time that no set has, published or not.
+
+    It is not that of a set which retention removed in the same second either, since a copy elsewhere may still have it:
+    numbers go up, and the newest set always stays.
+    """
+    name = basic(moment)
+    taken = {backup_set.manifest.id for backup_set in found.sets} | {*found.unpublished, *found.broken}
+    numbers = [int(other[len(name) + 1 :] or 1) for other in taken if re.fullmatch(rf"{name}(-[0-9]+)?", other)]
+    return f"{name}-{max(numbers) + 1}" if numbers else name
 
 
 def publish(repository: Repository, manifest: Manifest) -> None:
@@ -167,9 +176,9 @@ def publish(repository: Repository, manifest: Manifest) -> None:
     repository.put(f"{manifest.series}/{manifest.id}/{MANIFEST}", manifest.render())
 
 
-def save_state(repository: Repository, each: BackupSet) -> None:
-    about = each.manifest
-    repository.put(f"{about.series}/{about.id}/{STATE}", each.state.render(), replace=True)
+def save_state(repository: Repository, backup_set: BackupSet) -> None:
+    about = backup_set.manifest
+    repository.put(f"{about.series}/{about.id}/{STATE}", backup_set.state.render(), replace=True)
 
 
 def clear_unpublished(repository: Repository, series: str, found: Series) -> list[str]:
@@ -202,7 +211,7 @@ class Pruned:
 
 
 def plan_pruning(found: Series, policy: Policy, now: float) -> Decision:
-    return decide([each.facts() for each in found.sets], policy, now)
+    return decide([backup_set.facts() for backup_set in found.sets], policy, now)
 
 
 def prune(repository: Repository, series: str, found: Series, decision: Decision, held: Held) -> Pruned:
@@ -221,5 +230,5 @@ def prune(repository: Repository, series: str, found: Series, decision: Decision
                 repository.remove(key)
             except ObjectLocked as exc:
                 outcome.locked[name] = str(exc)
-    found.sets = [each for each in found.sets if each.manifest.id not in outcome.gone]
+    found.sets = [backup_set for backup_set in found.sets if backup_set.manifest.id not in outcome.gone]
     return outcome

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
 
 
@@ -17,21 +16,17 @@ def step_of(kind: str, series: str, outcome: Mapping[str, Any], began: float, se
     newest = outcome.get("set") or {}
     databases = ", ".join(newest.get("databases") or [])
     what = f"of {databases}" if kind == "postgresql" and databases else f"of {series}"
-    return Result(
-        id=f"backup-{series}",
-        title=f"Backup {what}",
-        probe="step",
+    return Result.make(
+        f"backup-{series}",
+        f"Backup {what}",
         # Check mode took no step.
-        status=Status.OK if newest else Status.SKIPPED,
+        Status.OK if newest else Status.SKIPPED,
+        str(outcome["msg"]),
+        began,
+        seconds,
         value=newest.get("size"),
         unit="B" if newest else None,
-        message=str(outcome["msg"]),
-        warning=None,
-        critical=None,
         evidence=_evidence(outcome),
-        ref=[],
-        started=rfc3339(began),
-        duration=round(seconds, 3),
     ).to_dict()
 
 
@@ -42,9 +37,9 @@ def _evidence(outcome: Mapping[str, Any]) -> list[str]:
     for name in outcome.get("copied", ()):
         lines.append(f"copied {name}")
     for place in outcome["locations"]:
-        lines.append(f"{place['repository']}: {len(place['kept'])} sets stay, {len(place['pruned'])} went")
-        lines += [f"{place['repository']}: {name} went" for name in place["pruned"]]
-        lines += [f"{place['repository']}: {name} may not go: {why}" for name, why in place["locked"].items()]
+        lines.append(f"{place['repository']}: {len(place['kept'])} sets stay, {len(place['pruned'])} pruned")
+        lines += [f"{place['repository']}: {name} was pruned" for name in place["pruned"]]
+        lines += [f"{place['repository']}: {name} may not be pruned: {why}" for name, why in place["locked"].items()]
         lines += [f"{place['repository']}: {name} is no set: {why}" for name, why in place["broken"].items()]
         lines += [f"{place['repository']}: {name} is damaged: {why}" for name, why in place["damaged"].items()]
     return lines

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, StoredFile
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Missing, Repository, Unreadable
 from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Damaged, drain, fetch, stored_pieces
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import (
@@ -21,6 +20,7 @@ from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import (
     PipelineKilled,
     Program,
 )
+from ansible_collections.day2.ops.plugins.module_utils.repositories.base import Missing, Repository, Unreadable
 
 DIGEST, READ = "digest", "read"
 _GLOBALS_END = b"PostgreSQL database cluster dump complete"
@@ -53,28 +53,28 @@ def verify(
     faults = _whole(manifest)
     folder = f"{manifest.series}/{manifest.id}"
 
-    def look(each: StoredFile) -> str | None:
+    def look(stored: StoredFile) -> str | None:
         try:
             if level == READ:
-                _read(repository, folder, each, pg_restore, identity)
+                _read(repository, folder, stored, pg_restore, identity)
             else:
-                drain(stored_pieces(repository, folder, each))
+                drain(stored_pieces(repository, folder, stored))
         except (Damaged, Missing, Unreadable) as exc:
             return str(exc)
         except PipelineKilled:
             raise
         except PipelineError as exc:
-            if each.encrypted and about_the_key(str(exc)) and is_as_written(repository, folder, each):
+            if stored.encrypted and about_the_key(str(exc)) and is_as_written(repository, folder, stored):
                 raise WrongIdentity(
-                    f"the identity {identity} does not open {each.path}, which is what was written: it is another"
+                    f"the identity {identity} does not open {stored.path}, which is what was written: it is another"
                     f" key's, or no key ({exc})"
                 ) from exc
-            return f"{each.path}: {exc}"
+            return f"{stored.path}: {exc}"
         return None
 
-    largest_first = sorted(manifest.files, key=lambda each: each.bytes, reverse=True)
+    largest_first = sorted(manifest.files, key=lambda stored: stored.bytes, reverse=True)
     with ThreadPoolExecutor(max(1, jobs)) as pool:
-        faults += [told for told in pool.map(look, largest_first) if told is not None]
+        faults += [fault for fault in pool.map(look, largest_first) if fault is not None]
     return Verdict(level, faults)
 
 
@@ -83,10 +83,10 @@ def about_the_key(complaint: str) -> bool:
     return complaint.startswith("age ") and not any(words in complaint for words in _OF_THE_FILE)
 
 
-def is_as_written(repository: Repository, folder: str, each: StoredFile) -> bool:
+def is_as_written(repository: Repository, folder: str, stored: StoredFile) -> bool:
     """Whether the repository gives back the bytes of a file."""
     try:
-        drain(stored_pieces(repository, folder, each))
+        drain(stored_pieces(repository, folder, stored))
     except (Damaged, Missing, Unreadable):
         return False
     return True
@@ -97,24 +97,28 @@ def _whole(manifest: Manifest) -> list[str]:
     if manifest.kind != "postgresql":
         return [] if manifest.files else ["the set has no file"]
     faults = (
-        [] if any(each.role == "globals" for each in manifest.files) else ["the set has no roles and grants (globals)"]
+        []
+        if any(stored.role == "globals" for stored in manifest.files)
+        else ["the set has no roles and grants (globals)"]
     )
-    dumped = {each.database for each in manifest.files if each.role == "main"}
-    named = [str(each.get("name")) for each in manifest.about.get("databases", []) if isinstance(each, dict)]
+    dumped = {stored.database for stored in manifest.files if stored.role == "main"}
+    named = [str(entry.get("name")) for entry in manifest.about.get("databases", []) if isinstance(entry, dict)]
     return faults + [f"the set has no archive of database {name!r}" for name in named if name not in dumped]
 
 
-def _read(repository: Repository, folder: str, each: StoredFile, pg_restore: str | None, identity: str | None) -> None:
+def _read(
+    repository: Repository, folder: str, stored: StoredFile, pg_restore: str | None, identity: str | None
+) -> None:
     tail = bytearray()
 
     def keep_tail(piece: bytes) -> None:
         tail.extend(piece[-_TAIL:])
         del tail[:-_TAIL]
 
-    if each.role in ("main", "data") and pg_restore is not None:
-        fetch(repository, folder, each, lambda _piece: None, identity, [Program([pg_restore, "-f", "/dev/null"])])
+    if stored.role in ("main", "data") and pg_restore is not None:
+        fetch(repository, folder, stored, lambda _piece: None, identity, [Program([pg_restore, "-f", "/dev/null"])])
         return
-    readers = [Program(["tar", "--list", "--file=-"])] if each.role == "archive" else []
-    fetch(repository, folder, each, keep_tail, identity, readers)
-    if each.role == "globals" and _GLOBALS_END not in tail:
-        raise Damaged(f"{each.path} does not end as roles and grants do: they are not whole")
+    readers = [Program(["tar", "--list", "--file=-"])] if stored.role == "archive" else []
+    fetch(repository, folder, stored, keep_tail, identity, readers)
+    if stored.role == "globals" and _GLOBALS_END not in tail:
+        raise Damaged(f"{stored.path} does not end as roles and grants do: they are not whole")

@@ -75,7 +75,7 @@ def write(path: str, baseline: Baseline) -> None:
 
 
 def difference(before: Sequence[str], after: Sequence[str]) -> list[str]:
-    """Lines that went (`- …`) and lines that came (`+ …`), in their order."""
+    """Removed lines (`- …`) and added lines (`+ …`), in their order."""
     found = difflib.ndiff(list(before), list(after)) if len(before) + len(after) < 2000 else _quick(before, after)
     return [line for line in found if line[:2] in ("- ", "+ ")]
 
@@ -87,5 +87,5 @@ def _quick(before: Sequence[str], after: Sequence[str]) -> list[str]:
 
 
 def drift_percent(before: float, now: float) -> float | None:
-    """How far a figure went from its baseline; None from zero, where no share says anything."""
+    """Change of a figure from its baseline in percent; None if the baseline is zero."""
     return 100.0 * (now - before) / abs(before) if before else None

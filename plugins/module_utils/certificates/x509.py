@@ -17,10 +17,10 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-_PEM = re.compile(rb"-----BEGIN (?:TRUSTED )?CERTIFICATE-----(.*?)-----END", re.DOTALL)
+_PEM = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----(.*?)-----END", re.DOTALL)
 _INTEGER, _OID, _SEQUENCE, _SET = 0x02, 0x06, 0x30, 0x31
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
-_VERSION = 0xA0
+_VERSION, _BMP_STRING = 0xA0, 0x1E
 # id-at-commonName and id-at-organizationName, 2.5.4.3 and 2.5.4.10
 _NAMES = (bytes([0x55, 0x04, 0x03]), bytes([0x55, 0x04, 0x0A]))
 
@@ -108,8 +108,8 @@ def _name(content: bytes) -> str:
     found: dict[bytes, str] = {}
     for _tag, relative in _children(content):
         for _set, attribute in _children(relative):
-            (_oid, kind), (_string, value) = _children(attribute)[:2]
-            found.setdefault(kind, value.decode("utf-8", "replace"))
+            (_oid, kind), (string, value) = _children(attribute)[:2]
+            found.setdefault(kind, value.decode("utf-16-be" if string == _BMP_STRING else "utf-8", "replace"))
     return next((found[kind] for kind in _NAMES if kind in found), "?")
 
 

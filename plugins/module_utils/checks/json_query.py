@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import ArgumentError
-from ansible_collections.day2.ops.plugins.module_utils.checks.threshold import Value
+from ansible_collections.day2.ops.plugins.module_utils.checks.threshold import Value, read_text
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
 
 # a.b, a[0].b, "odd key".c, leading dot allowed (jq users write one).
@@ -68,12 +68,9 @@ def select(document: Any, query: str) -> Value:
         kind = "an object" if isinstance(found, dict) else "a list"
         raise Undetermined(f"'{query}' is {kind}, not one value")
     if isinstance(found, str):
-        try:
-            return float(found) if re.search(r"[.eE]", found) else int(found)
-        except ValueError:
-            return found
-    if isinstance(found, float) and math.isnan(found):
-        raise Undetermined(f"'{query}' is not a number (NaN)")
+        return read_text(found)
+    if isinstance(found, float) and not math.isfinite(found):
+        raise Undetermined(f"'{query}' is not a finite number ({found})")
     value: Value = found
     return value
 

@@ -6,17 +6,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.masking import clip_evidence, mask, printable
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
-    NO_UNIT,
-    QuantityError,
-    Unit,
-    convert,
-    parse_unit,
-)
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation, Result, Status, worst
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Check
 from ansible_collections.day2.ops.plugins.module_utils.checks.threshold import (
@@ -25,19 +16,15 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.threshold import (
     as_number,
     first_match,
 )
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
+    NO_UNIT,
+    QuantityError,
+    Unit,
+    convert,
+    parse_unit,
+)
 
 MAX_MESSAGE = 500
-
-
-def rfc3339(timestamp: float) -> str:
-    """A POSIX time as `2026-11-21T03:15:00.123Z`."""
-    moment = datetime.fromtimestamp(timestamp, timezone.utc)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 1] + "…"
 
 
 def settle(
@@ -52,22 +39,24 @@ def settle(
     evidence: Sequence[str] = (),
     secrets: Sequence[str] = (),
 ) -> Result:
-    """Make the record of a check whose status is known; masks and caps what people will read."""
-    return Result(
-        id=check.id,
-        title=check.title,
+    """Make the record of a check whose status is known."""
+    return Result.make(
+        check.id,
+        check.title,
+        status,
+        message,
+        started,
+        duration,
         probe=check.probe,
-        status=status,
-        value=printable(mask(value, secrets)) if isinstance(value, str) else value,
+        value=value,
         unit=unit,
-        message=printable(_one_line(mask(message, secrets))),
         warning=check.raw_warning,
         critical=check.raw_critical,
-        evidence=clip_evidence([printable(mask(line, secrets)) for line in evidence]),
+        evidence=evidence,
         ref=check.ref,
-        started=rfc3339(started),
-        duration=round(duration, 4),
         sustained=check.sustained,
+        secrets=secrets,
+        longest=MAX_MESSAGE,
     )
 
 
@@ -75,6 +64,8 @@ def judge(check: Check, seen: Observation, *, started: float, duration: float, s
     """Apply the check's thresholds and the built-in expectations to an observation."""
     value, unit = _in_wanted_unit(check, seen)
     status, message = _verdict(check, seen, value, unit)
+    if isinstance(value, str) and not check.metric.words:
+        value = _as_compared(check, value)
     return settle(
         check,
         status,
@@ -86,6 +77,14 @@ def judge(check: Check, seen: Observation, *, started: float, duration: float, s
         evidence=seen.evidence,
         secrets=secrets,
     )
+
+
+def _as_compared(check: Check, text: str) -> Value:
+    """A text as the number that a threshold needs, where it is one; else it stays as it was written."""
+    number = as_number(text)
+    if number is None or not any(threshold.needs_number for threshold in (*check.warning, *check.critical)):
+        return text
+    return int(number) if number == int(number) and "." not in text else number
 
 
 def _in_wanted_unit(check: Check, seen: Observation) -> tuple[Value, Unit | None]:
@@ -107,6 +106,8 @@ def _in_wanted_unit(check: Check, seen: Observation) -> tuple[Value, Unit | None
 def _verdict(check: Check, seen: Observation, value: Value, unit: Unit | None) -> tuple[Status, str]:
     if seen.failure is not None:
         return Status.CRITICAL, seen.failure
+    if seen.fault is not None:
+        return Status.CRITICAL, f"{seen.text}, {seen.fault}"
     if value is None and (check.warning or check.critical) and seen.status is None:
         return Status.UNKNOWN, f"{seen.text}: there is no value to compare"
     try:
@@ -122,8 +123,14 @@ def _verdict(check: Check, seen: Observation, value: Value, unit: Unit | None) -
         return Status.CRITICAL, f"{seen.text}, {seen.unexpected}"
     if found:
         status, threshold = found[0]
-        reason = f"{seen.text}, {status.value} {threshold.describe(unit or NO_UNIT)}"
-        return (worst((status, Status.UNKNOWN)) if seen.status is Status.UNKNOWN else status), reason
-    if seen.status is not None and (seen.status is Status.UNKNOWN or not (check.warning or check.critical)):
-        return seen.status, seen.text
-    return Status.OK, seen.text
+        reason = f"{seen.text}, {status.value} {threshold.describe(unit or NO_UNIT, value)}"
+        return worst((status, *_kept(check, seen))), reason
+    return worst((Status.OK, *_kept(check, seen))), seen.text
+
+
+def _kept(check: Check, seen: Observation) -> list[Status]:
+    """The verdict that came with the value, where no threshold of the check takes its place."""
+    if seen.status is None:
+        return []
+    replacing = check.critical if seen.status is Status.CRITICAL else (*check.warning, *check.critical)
+    return [] if seen.is_default and replacing and seen.status is not Status.UNKNOWN else [seen.status]

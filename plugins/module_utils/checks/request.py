@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import NO_UNIT, QuantityError, Unit
+from ansible_collections.day2.ops.plugins.module_utils.checks.entries import meant
+from ansible_collections.day2.ops.plugins.module_utils.checks.masking import mask
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import (
     COMMON,
     ArgumentError,
@@ -23,9 +24,11 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.threshold import (
     parse_thresholds,
 )
 from ansible_collections.day2.ops.plugins.module_utils.errors import CheckError
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import NO_UNIT, QuantityError
 
 # Metrics whose value is whatever a query of the check's own finds.
 _READ_BY_QUERY = ("query", "value", "info")
+UNRESOLVED = "was not resolved: that is done on the controller, where day2_connections is known"
 
 FindSpec = Callable[[str], ProbeSpec]
 
@@ -38,7 +41,8 @@ class _Faults:
         self.check = ""
 
     def add(self, field: str, message: object) -> None:
-        self.problems.append(f"{self.check}, field '{field}': {message}")
+        # The message alone: behind the name of a secret field its first word would be taken for the secret.
+        self.problems.append(f"{mask(self.check)}, field '{field}': {mask(str(message))}")
 
 
 def parse_checks(raw: Sequence[object], find_spec: FindSpec, probes: Sequence[str], timeout: float) -> list[Check]:
@@ -51,7 +55,7 @@ def parse_checks(raw: Sequence[object], find_spec: FindSpec, probes: Sequence[st
     checks = []
     for index, entry in enumerate(raw):
         if not isinstance(entry, dict):
-            faults.problems.append(f"check {index + 1}: {entry!r} is not a mapping")
+            faults.problems.append(f"check {index + 1} is {_kind(entry)}, not a mapping of fields such as id and probe")
             continue
         name = entry.get("id")
         faults.check = f"check '{name}'" if isinstance(name, str) and name else f"check {index + 1}{_called(entry)}"
@@ -67,6 +71,13 @@ def parse_checks(raw: Sequence[object], find_spec: FindSpec, probes: Sequence[st
     return checks
 
 
+def _kind(entry: object) -> str:
+    """What an entry is instead of a check. It may hold a secret, and is not shown."""
+    if entry is None:
+        return "empty"
+    return {str: "text", list: "a list", bool: "true or false"}.get(type(entry), "a single value")
+
+
 def _called(entry: Mapping[str, Any]) -> str:
     title = entry.get("title")
     return f" ('{title}')" if isinstance(title, str) and title else ""
@@ -79,10 +90,12 @@ def _parse_check(
     common = _read_common(entry, faults)
     probe = entry.get("probe")
     if isinstance(probe, str) and probe and probe not in probes:
-        faults.add("probe", f"'{probe}' is unknown{_nearest(probe, probes)}")
+        faults.add("probe", f"'{probe}' is unknown; {meant(probe, probes)}")
     if probe not in probes or not isinstance(probe, str):
         return None
     spec = find_spec(probe)
+    if entry.get("connection") is not None:
+        faults.add("connection", UNRESOLVED)
     args = _read_arguments(spec, entry, faults)
     metric = _read_metric(spec, entry, args, faults) if len(faults.problems) == before else None
     warning = _read_thresholds("warning", entry, metric, faults)
@@ -128,20 +141,23 @@ def _read_arguments(spec: ProbeSpec, entry: Mapping[str, Any], faults: _Faults) 
     for field in entry:
         if field not in COMMON and field not in spec.arguments:
             known = [*spec.arguments, *COMMON]
-            faults.add(str(field), f"is no argument of probe '{entry['probe']}'{_nearest(str(field), known)}")
+            faults.add(str(field), f"is no argument of probe '{entry['probe']}'; {meant(str(field), known)}")
     args: dict[str, Any] = {}
+    # What a connection would have given is not known.
+    connected = spec.connection if entry.get("connection") is not None else ()
     for name, argument in spec.arguments.items():
         args[name] = argument.default
         value = entry.get(name)
         if value is None:
-            if argument.required:
+            if argument.required and name not in connected:
                 faults.add(name, f"is missing; probe '{entry['probe']}' needs it")
             continue
         try:
             args[name] = argument.read(value)
         except ArgumentError as exc:
             faults.add(name, "cannot be read" if argument.secret else exc)
-    _check_combination(spec, args, entry.get("metric"), faults)
+    if not connected:
+        _check_combination(spec, args, entry.get("metric"), faults)
     return args
 
 
@@ -216,16 +232,3 @@ def _check_fit(threshold: Threshold, metric: ReadMetric) -> None:
 
 def _quote(symbol: str) -> str:
     return f"'{symbol}'" if symbol in ("%",) else symbol
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    # Imported when something is wrong already: the happy path does not pay for it.
-    import difflib
-
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(known)}"
-
-
-def unit_symbol(unit: Unit | None) -> str | None:
-    """What a result shows as its unit."""
-    return unit.symbol if unit is not None and unit.symbol else None

@@ -10,14 +10,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+from ansible_collections.day2.ops.plugins.module_utils.checks.sustained import parse as parse_sustained
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
     NO_UNIT,
     QuantityError,
     Unit,
     parse_duration,
+    parse_lifetime,
     parse_unit,
 )
-from ansible_collections.day2.ops.plugins.module_utils.checks.sustained import parse as parse_sustained
 
 
 class ArgumentError(ValueError):
@@ -26,7 +27,11 @@ class ArgumentError(ValueError):
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a probe. `kind` names one of the readers below."""
+    """One argument of a probe. `kind` names one of the readers below.
+
+    A `secret` is masked wherever it shows. What `may_hold` one is, like a secret, kept out of logs and the invocation;
+    of a mapping with declared `entries` only where one of these is.
+    """
 
     kind: str
     doc: str
@@ -34,6 +39,8 @@ class Argument:
     default: Any = None
     choices: tuple[str, ...] = ()
     secret: bool = False
+    may_hold: bool = False
+    entries: Mapping[str, Argument] | None = None
 
     def read(self, value: object) -> Any:
         """The typed value, or an ArgumentError that says what is expected."""
@@ -65,6 +72,8 @@ class ProbeSpec:
     arguments: Mapping[str, Argument]
     metrics: Mapping[str, Metric]
     default_metric: str
+    # The arguments that say how something is reached: a check may name a connection that has them.
+    connection: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
     exclusive: tuple[tuple[str, str], ...] = ()
@@ -152,9 +161,9 @@ def _boolean(value: object) -> bool:
     raise ArgumentError(f"{value!r} is neither true nor false")
 
 
-def _duration(value: object) -> float:
+def _duration(value: object, read: Callable[[object], float] = parse_duration) -> float:
     try:
-        seconds = parse_duration(value)
+        seconds = read(value)
     except QuantityError as exc:
         raise ArgumentError(str(exc)) from exc
     if seconds <= 0:
@@ -225,6 +234,10 @@ def _mapping(value: object) -> dict[str, str]:
     return {_text(key): _text(entry) for key, entry in value.items()}
 
 
+def _place(value: object) -> Any:
+    return dict(value) if isinstance(value, dict) else _filled(value)
+
+
 _READERS: dict[str, Callable[[object], Any]] = {
     "str": _filled,
     "path": _path,
@@ -233,11 +246,13 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "port": _port,
     "bool": _boolean,
     "duration": _duration,
+    "lifetime": lambda value: _duration(value, parse_lifetime),
     "regex": _regex,
     "argv": _argv,
     "strings": _strings,
     "integers": _integers,
     "mapping": _mapping,
+    "str or mapping": _place,
     "mappings": _mappings,
     "sustained": _sustained,
     "mode": _mode,
@@ -257,6 +272,9 @@ COMMON: dict[str, Argument] = {
     ),
     "metric": Argument("str", "Which of the probe's metrics is the value."),
     "unit": Argument("str", "The unit of the result; for a value read by a query, what the number means."),
+    "connection": Argument(
+        "str", "A name in `day2_connections`, whose fields fill the arguments that say how a server is reached."
+    ),
     "timeout": Argument("duration", "Seconds, or a duration such as `2s`; overrides the call's."),
     "run_as": Argument("str", "The user the check runs as, a PostgreSQL peer login for instance. Needs root."),
     "enabled": Argument("bool", "Whether the check runs; one that does not is `skipped`.", default=True),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import QuantityError, parse_duration
 
 _RUNS = re.compile(r"(\d{1,6})\s+runs?")
 

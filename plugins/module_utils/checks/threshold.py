@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Callable, Union
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
     NO_UNIT,
     QuantityError,
     Unit,
@@ -21,6 +21,7 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
     format_number,
     format_quantity,
     parse_quantity,
+    singular,
 )
 
 Value = Union[float, int, str, bool, None]
@@ -35,7 +36,9 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }
 _WORDS = {">": "above", ">=": "at or above", "<": "below", "<=": "at or below", "==": "when", "!=": "unless"}
 _SHAPE = re.compile(r"(>=|<=|==|!=|>|<)\s*(.*)", re.DOTALL)
-_NUMERIC = re.compile(r"[+-]?\.?\d")
+_NUMERIC = re.compile(r"[+-]?\.?\d", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
 
 
 class ThresholdError(ValueError):
@@ -61,6 +64,9 @@ class Threshold:
 
     def matches(self, value: Value, value_unit: Unit) -> bool:
         """Whether the value triggers; an unlike value is a ThresholdError, never a silent no."""
+        if isinstance(value, str) and self.word is not None and self.unit is None:
+            # Words stay words: version 1.1 is not 1.10, and 007 is not 7.
+            return (as_word(value) == self.word) is (self.operator == "==")
         number = as_number(value)
         if self.number is None or (number is None and self.word is not None):
             same = as_word(value) == self.word
@@ -75,15 +81,22 @@ class Threshold:
                 raise ThresholdError(f"threshold '{self.text}': {exc}") from exc
         return _compare(self.operator, number, limit)
 
-    def describe(self, value_unit: Unit) -> str:
-        """The words of a message: `above 90 %`."""
+    @property
+    def needs_number(self) -> bool:
+        """Whether only a number can be compared with it."""
+        return self.word is None or self.unit is not None
+
+    def describe(self, value_unit: Unit, value: Value = None) -> str:
+        """The words of a message: `above 90 %`. With the value, as it was compared: `unless 1.10` for a text."""
         words = _WORDS[self.operator]
-        if self.number is None:
+        if self.number is None or (isinstance(value, str) and self.word is not None and self.unit is None):
             return f"{words} {self.word}"
         if self.unit is None:
             return f"{words} {format_quantity(self.number, value_unit)}"
         gap = "" if self.unit.symbol.startswith("/") else " "
-        return f"{words} {format_number(self.number)}{gap}{self.unit.symbol}"
+        one = abs(self.number) == 1 and self.unit.is_label
+        symbol = singular(self.unit.symbol) if one else self.unit.symbol
+        return f"{words} {format_number(self.number)}{gap}{symbol}"
 
 
 def _compare(symbol: str, number: float, limit: float) -> bool:
@@ -94,15 +107,22 @@ def _compare(symbol: str, number: float, limit: float) -> bool:
 
 
 def as_number(value: Value) -> float | None:
-    """The value as a finite number, or None."""
+    """The value as a finite number, or None. Of texts only plain decimals are one: no `inf`, `nan`, `1_000`, `0x1f`."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, str):
-        try:
-            value = float(value.strip())
-        except ValueError:
+        if _DECIMAL.fullmatch(value.strip(" \t\r\n")) is None:
             return None
-    return float(value) if math.isfinite(value) else None
+        value = float(value)
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def read_text(text: str) -> int | str:
+    """A value that a program or a document wrote as text: a whole number where nothing is lost by it, else the text."""
+    return int(text) if _WHOLE.fullmatch(text) is not None else text
 
 
 def as_word(value: Value) -> str:
@@ -146,6 +166,9 @@ def parse_threshold(raw: object) -> Threshold:
             if symbol in ("==", "!="):
                 return Threshold(text, symbol, word=operand)
             raise ThresholdError(f"'{text}': {exc}") from exc
+        if symbol in ("==", "!=") and unit is not None and unit.is_label and not re.search(r"\s", operand):
+            # 12ab34 is a commit, 0x10 no number of things called x10.
+            return Threshold(text, symbol, word=operand)
         return Threshold(text, symbol, number, unit, word=operand if symbol in ("==", "!=") else None)
     if symbol not in ("==", "!="):
         raise ThresholdError(f"'{text}': {symbol} needs a number, '{operand}' is a word (words take == or !=)")

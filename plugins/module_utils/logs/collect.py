@@ -10,7 +10,8 @@ import contextlib
 import re
 from typing import Callable
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.masking import MASK, MAX_BYTES, MAX_LINES, mask
+from ansible_collections.day2.ops.plugins.module_utils.checks.masking import MAX_BYTES, MAX_LINES, mask
+from ansible_collections.day2.ops.plugins.module_utils.checks.secret_shapes import MASK
 from ansible_collections.day2.ops.plugins.module_utils.logs.frequent import Entry, Frequent
 from ansible_collections.day2.ops.plugins.module_utils.logs.messages import LENGTH, message_of
 

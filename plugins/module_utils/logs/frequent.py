@@ -44,22 +44,23 @@ class Frequent:
         self._sketch: bytearray | None = None
         self._marked = 0
 
-    def again(self, value: bytes) -> bool:
+    def again(self, value: bytes, times: int = 1) -> bool:
         """Count a value that is known; False when it is not."""
         count = self._counts.get(value)
         if count is None:
             return False
-        self.total += 1
-        self._counts[value] = count + 1
+        self.total += times
+        self._counts[value] = count + times
         return True
 
-    def add(self, value: bytes, sample: bytes = b"") -> None:
-        if self.again(value):
+    def add(self, value: bytes, sample: bytes = b"", times: int = 1) -> None:
+        """Count a value that came so many times."""
+        if self.again(value, times):
             return
-        self.total += 1
+        self.total += times
         if len(self._counts) >= 2 * self._kept:
             self._drop()
-        self._counts[value] = 1
+        self._counts[value] = times
         self._samples[value] = sample
         if self._dropped:
             self._missed[value] = self._dropped

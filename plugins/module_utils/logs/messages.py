@@ -15,10 +15,10 @@ import re
 
 # What is looked at of a line: beyond it nobody compares messages.
 LENGTH = 600
-_CLOCK = rb"\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d)\b)?"
+_CLOCK = rb"\d?\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d)\b)?"
 _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DATED = (
-    rb"(?:\d{4}[-/.]\d\d[-/.]\d\d[T _]"
+    rb"(?:\d{4}[-/.]\d\d[-/.]\d\d[T _] ?"
     + (_CLOCK + rb"|(?:[A-Z][a-z]{2},? )?" + _MONTH + rb" +\d{1,2} " + _CLOCK)
     + (rb"(?: \d{4}\b)?|\d{1,2}[ /-]" + _MONTH + rb"[ /-]\d{4}[ :T]" + _CLOCK + rb")")
 )

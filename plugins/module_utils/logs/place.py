@@ -12,7 +12,8 @@ import subprocess
 from datetime import datetime
 from typing import BinaryIO, Iterator, NamedTuple
 
-from ansible_collections.day2.ops.plugins.module_utils.logs.timestamps import line_time
+from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.logs.timestamps import line_time, mentioned_time, why_unreadable
 
 _WINDOW = 1 << 16
 _FLOW = 1 << 18
@@ -20,6 +21,58 @@ _FLOW = 1 << 18
 _PATIENCE = 1 << 20
 # Threads write lines a little out of order; only a longer way back is the clock's when daylight saving ends.
 _DISORDER = 60.0
+# Dated lines that are looked at together.
+_ASKED = 5
+# Of a line that is quoted in a message.
+_QUOTED = 80
+
+
+class UnreadableTime(Undetermined):
+    """A line shows a time that cannot be read, and lies where nobody can tell without it whether it counts."""
+
+
+class _Unread:
+    """The first line since the last dated one whose time cannot be read.
+
+    With no such line, what has no time goes on where the dated line ended. With one, nobody knows how far that is. No
+    line goes on an older one and mentions a time after `cutoff`: then that may be its own.
+    """
+
+    def __init__(self, now: float, cutoff: float | None = None) -> None:
+        self._now, self._cutoff = now, cutoff
+        self._reason: str | None = None
+        self._passed = 0
+
+    def pass_over(self, line: bytes) -> None:
+        """A line without a time that can be read."""
+        if self._reason is None:
+            why = why_unreadable(line, self._now) or self._conflict(line)
+            if why is None:
+                return
+            shown = line[:_QUOTED].decode("utf-8", "backslashreplace").strip()
+            more = "…" if len(line.strip()) > _QUOTED else ""
+            self._reason = f"the time of a line cannot be read ({why}), 'since' cannot be answered: {shown}{more}"
+        self._passed += len(line)
+        if self._passed > _PATIENCE:
+            self.check()
+
+    def _conflict(self, line: bytes) -> str | None:
+        mentioned = mentioned_time(line, self._now) if self._cutoff is not None else None
+        if mentioned is None or self._cutoff is None or not self._cutoff <= mentioned <= self._now:
+            return None
+        return "it has a time of after the line before it, in the middle of its text"
+
+    def forget(self) -> None:
+        """A dated line that is older than what is looked for: those before it are too."""
+        self._reason, self._passed = None, 0
+
+    @property
+    def reason(self) -> str | None:
+        return self._reason
+
+    def check(self) -> None:
+        if self._reason is not None:
+            raise UnreadableTime(self._reason)
 
 
 def start_of_last_lines(stream: BinaryIO, size: int, lines: int) -> int:
@@ -45,7 +98,8 @@ def start_of_last_lines(stream: BinaryIO, size: int, lines: int) -> int:
 def start_of_time(stream: BinaryIO, size: int, cutoff: float, now: float) -> int | None:
     """Offset of the first line that is not older than `cutoff`; `size` if all are, None if no line shows a time.
 
-    Bisects: the lines' times are taken to ascend.
+    Bisects: the lines' times are taken to ascend. UnreadableTime where a line shows a time that cannot be read, and may
+    be the first.
     """
     before = _before_repeated_hour(cutoff)
     if before is None:
@@ -59,23 +113,40 @@ def start_in_flow(stream: BinaryIO, cutoff: float, now: float) -> int | None:
 
     An hour that came twice counts as the later one.
     """
-    place, kept, cut = 0, b"", 0
+    place, kept, cut, unread = 0, b"", 0, _Unread(now, cutoff)
     while True:
         block = stream.read(_FLOW)
         data = kept + block
         whole = data.rfind(b"\n") + 1 if block else len(data)
         lines = io.BytesIO(data[:whole]).readlines()
-        last = next((moment for line in reversed(lines) for moment in [_later(line, now)] if moment is not None), None)
-        found = last is not None and last >= cutoff
-        for line in lines if found else ():
+        last = next(
+            (
+                (number, moment)
+                for number in range(len(lines))[::-1]
+                for moment in [_later(lines[number], now)]
+                if moment is not None
+            ),
+            None,
+        )
+        found = last is not None and last[1] >= cutoff
+        if last is not None and not found:
+            unread.forget()
+        for line in lines if found or last is None else lines[last[0] + 1 :]:
             moment = _later(line, now)
-            if moment is not None and moment >= cutoff:
+            if moment is None:
+                unread.pass_over(line)
+            elif moment >= cutoff:
+                unread.check()
                 return place
-            place += len(line) + cut
-            cut = 0
+            else:
+                unread.forget()
+            if found:
+                place += len(line) + cut
+                cut = 0
         if whole:
             place, cut = place + whole + cut, 0
         if not block:
+            unread.check()
             return None
         kept = data[whole:]
         if len(kept) > _PATIENCE:
@@ -88,7 +159,7 @@ def _bisect(stream: BinaryIO, size: int, cutoff: float, now: float) -> int | Non
     low, high, dated = 0, size, False
     while high - low > _WINDOW:
         middle = (low + high) // 2
-        moment = _first_time(stream, middle, high, now)
+        moment = _time_near(stream, middle, high, now)
         if moment is not None:
             dated = True
         if moment is None or moment >= cutoff:
@@ -96,15 +167,23 @@ def _bisect(stream: BinaryIO, size: int, cutoff: float, now: float) -> int | Non
         else:
             low = middle
     low = _line_start(stream, low)
+    unread = _Unread(now, cutoff)
     for place, line in _lines_from(stream, low, size):
         moment = line_time(line, now)
-        if moment is not None:
-            dated = True
-            if moment >= cutoff:
-                return place
-        elif not dated and place - low > 2 * _PATIENCE:
-            return None
-    return size if dated or size == 0 else None
+        if moment is None:
+            unread.pass_over(line)
+            if not dated and place - low > 2 * _PATIENCE:
+                return None
+            continue
+        dated = True
+        if moment >= cutoff:
+            unread.check()
+            return place
+        unread.forget()
+    if not dated and size:
+        return None
+    unread.check()
+    return size
 
 
 def _before_repeated_hour(moment: float) -> float | None:
@@ -122,9 +201,12 @@ def _start_in_repeated_hour(stream: BinaryIO, begin: int, size: int, cutoff: flo
     start: int | None = None
     start_if_later: int | None = None
     latest, went_back, is_first = 0.0, False, False
+    unread = _Unread(now)
     for place, line in _lines_from(stream, begin, size):
         first, second = (line_time(line, now, fold) for fold in (0, 1))
         if first is None or second is None:
+            unread.pass_over(line)
+            unread.check()
             continue
         if first == second:
             if first >= cutoff:
@@ -176,18 +258,22 @@ def _line_start(stream: BinaryIO, place: int) -> int:
             return stream.tell()
 
 
-def _first_time(stream: BinaryIO, place: int, limit: int, now: float) -> float | None:
-    """The time of the first dated line from `place` on, before `limit`."""
+def _time_near(stream: BinaryIO, place: int, limit: int, now: float) -> float | None:
+    """The middle one of the times of the first few dated lines from `place` on, before `limit`.
+
+    One line with a time that is not its own (`Expires: Thu, 01 Jan 1970` in a message) must not lead astray.
+    """
+    moments: list[float] = []
     stream.seek(_line_start(stream, place))
     end = min(limit, place + _PATIENCE)
     while stream.tell() < end:
         line = stream.readline(_WINDOW)
-        if not line:
-            return None
-        moment = line_time(line, now)
+        moment = line_time(line, now) if line else None
         if moment is not None:
-            return moment
-    return None
+            moments.append(moment)
+        if not line or len(moments) == _ASKED:
+            break
+    return sorted(moments)[len(moments) // 2] if moments else None
 
 
 def count_lines(stream: BinaryIO, begin: int) -> tuple[int, int] | None:
@@ -210,11 +296,15 @@ def count_lines(stream: BinaryIO, begin: int) -> tuple[int, int] | None:
 
 
 class Head(NamedTuple):
-    """How a log begins: the time of its first dated line, where that line lies, and the bytes up to well after it."""
+    """How a log begins: the time of its first dated line, where that line lies, and the bytes up to well after it.
+
+    `unread` says why the time of a line before that one cannot be read.
+    """
 
     moment: float
     place: int
     data: bytes
+    unread: str | None = None
 
     def is_of_same_log(self, other: Head) -> bool:
         """Whether one log is a copy of the other, or of its beginning: all that is known of both is the same."""
@@ -224,7 +314,7 @@ class Head(NamedTuple):
 
 def head_of(stream: BinaryIO, now: float) -> Head | None:
     """How a log begins that stands at its beginning; None when no line shows a time."""
-    data = bytearray()
+    data, unread = bytearray(), _Unread(now)
     while len(data) < _PATIENCE:
         line = stream.readline(_WINDOW)
         if not line:
@@ -233,5 +323,16 @@ def head_of(stream: BinaryIO, now: float) -> Head | None:
         data += line
         moment = _later(line, now)
         if moment is not None:
-            return Head(moment, place, bytes(data) + stream.read(_WINDOW))
+            return Head(moment, place, bytes(data) + stream.read(_WINDOW), unread.reason)
+        unread.pass_over(line)
     return None
+
+
+def first_unread(data: bytes, now: float) -> str | None:
+    """What is to say about the first line whose time cannot be read."""
+    unread = _Unread(now)
+    for line in io.BytesIO(data):
+        unread.pass_over(line)
+        if unread.reason is not None:
+            break
+    return unread.reason

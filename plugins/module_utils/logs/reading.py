@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, BinaryIO, Mapping, Sequence, cast
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Check
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error, NeedsRoot, Undetermined
 from ansible_collections.day2.ops.plugins.module_utils.logs.files import LogFile, earlier_files
-from ansible_collections.day2.ops.plugins.module_utils.logs.place import count_lines, start_of_last_lines, start_of_time
-from ansible_collections.day2.ops.plugins.module_utils.logs.scan import KEEP, Search, scan
-from ansible_collections.day2.ops.plugins.module_utils.logs.timestamps import ambiguous_date
+from ansible_collections.day2.ops.plugins.module_utils.logs.place import (
+    UnreadableTime,
+    count_lines,
+    start_of_last_lines,
+    start_of_time,
+)
+from ansible_collections.day2.ops.plugins.module_utils.logs.scan import KEEP, Collect, Search, scan
 from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progress
 
 if TYPE_CHECKING:
@@ -62,8 +66,9 @@ class Question:
 class Reading:
     """What one reading of a log found for each of its checks, by the check's index."""
 
-    def __init__(self, origin: str, checks: Sequence[Check]) -> None:
+    def __init__(self, origin: str, checks: Sequence[Check], collect: Collect | None = None) -> None:
         self.origin = origin
+        self._collect = collect
         self.note = ""
         self.now = time.time()
         self.windows: dict[object, Window] = {}
@@ -74,6 +79,8 @@ class Reading:
         since, last_lines = args["since"], args["last_lines"]
         rotated = args["rotated"] and since is not None and last_lines is None
         window = self.windows.setdefault((since, last_lines, rotated), Window(since, last_lines, rotated))
+        if self._collect is not None:
+            return Question(check.index, window, Search(args["pattern"], collect=self._collect))
         if metric == "percent" and window.lines is None:
             window.lines = Search(None)
         if metric != "top_share" and metric != "groups" and not args["group"]:
@@ -137,12 +144,14 @@ class Reading:
 
 # No line begins so far behind.
 _BEYOND = 1 << 62
-_HEAD = 65536
 
 
-def read_file(path: str, checks: Sequence[Check], progress: Progress) -> Reading:
-    """Read a log, and what was rotated away of it as far as the checks reach back."""
-    reading = Reading(path, checks)
+def read_file(path: str, checks: Sequence[Check], progress: Progress, collect: Collect | None = None) -> Reading:
+    """Read a log, and what was rotated away of it as far as the checks reach back.
+
+    `collect` is handed each line that matches, in their order, instead of what the checks' metrics need.
+    """
+    reading = Reading(path, checks, collect)
     opened = [LogFile(path, packed=True)]
     try:
         _find_starts(reading, opened[0], progress)
@@ -159,7 +168,6 @@ def read_file(path: str, checks: Sequence[Check], progress: Progress) -> Reading
 
 
 def _find_starts(reading: Reading, file: LogFile, progress: Progress) -> None:
-    size = file.size or 0
     for question in reading.questions.values():
         progress.enter(question.index)
         window = question.window
@@ -167,20 +175,29 @@ def _find_starts(reading: Reading, file: LogFile, progress: Progress) -> None:
             continue
         if file.size is None and window.last_lines is not None:
             window.start = None
-            # It would have to be unpacked twice.
-            window.trouble = Undetermined(f"{file.path} is compressed: 'last_lines' is for the log that is written to")
+            # It would have to be read twice.
+            window.trouble = Undetermined(
+                f"{file.path} {file.form}: 'last_lines' is for a log that can be read from its end"
+            )
             continue
-        with file.reading():
-            if file.size is None:
-                window.start = _start_in_packed(file, window, reading.now)
-            else:
-                if window.last_lines is not None:
-                    window.start = start_of_last_lines(file.stream, size, window.last_lines)
-                if window.since is not None:
-                    place = start_of_time(file.stream, size, reading.now - window.since, reading.now)
-                    window.start = None if place is None else max(window.start or 0, place)
+        try:
+            with file.reading():
+                window.start = _start(file, window, reading.now)
             if window.start is None:
-                window.trouble = _undated(file)
+                window.trouble = file.undated(reading.now)
+        except UnreadableTime as exc:
+            window.start, window.trouble = None, exc
+
+
+def _start(file: LogFile, window: Window, now: float) -> int | None:
+    """Where a window begins in the log itself; None when its lines show no time."""
+    if file.size is None:
+        return _start_in_packed(file, window, now)
+    start = 0 if window.last_lines is None else start_of_last_lines(file.stream, file.size, window.last_lines)
+    if window.since is None:
+        return start
+    place = start_of_time(file.stream, file.size, now - window.since, now)
+    return None if place is None else max(start, place)
 
 
 def _start_in_packed(file: LogFile, window: Window, now: float) -> int | None:
@@ -191,18 +208,6 @@ def _start_in_packed(file: LogFile, window: Window, now: float) -> int | None:
         return None
     start = file.start(now - window.since, now)
     return _BEYOND if start is None else start
-
-
-def _undated(file: LogFile) -> Undetermined:
-    """Why the lines of a file cannot be dated."""
-    with file.reading():
-        dates = [ambiguous_date(line) for line in file.rewind().read(_HEAD).split(b"\n")]
-    date = next((date for date in dates if date is not None), None)
-    if date is None:
-        return Undetermined(f"{file.path}: no line shows a time that can be read, 'since' cannot be answered")
-    return Undetermined(
-        f"{file.path}: whether {date} begins with the day or with the month cannot be told, 'since' cannot be answered"
-    )
 
 
 def _reach_back(reading: Reading, current: LogFile) -> list[LogFile]:
@@ -242,9 +247,14 @@ def _reach(window: Window, cutoff: float, current: LogFile, files: Sequence[LogF
                 window.start = 0
             window.parts.append((file, start))
         if head is not None and head.moment < cutoff:
-            return
-    if head is not None:
-        window.begins = head.moment
+            break
+    else:
+        window.begins = head.moment if head is not None else None
+    if not window.parts:
+        return
+    first, start = window.parts[-1]
+    if first.head is not None and first.head.unread is not None and start == first.head.place:
+        raise UnreadableTime(f"{first.path}: {first.head.unread}")
 
 
 def _scan_rotated(reading: Reading, file: LogFile, progress: Progress) -> None:
@@ -279,7 +289,11 @@ def _scan_file(reading: Reading, file: LogFile, starts: Mapping[int, int], progr
 
 
 def read_journal(
-    name: str, checks: Sequence[Check], progress: Progress, fields: Sequence[str] | None = None
+    name: str,
+    checks: Sequence[Check],
+    progress: Progress,
+    fields: Sequence[str] | None = None,
+    collect: Collect | None = None,
 ) -> Reading:
     """Read the journal of a unit, or what journalctl's `fields` choose; all checks want the same range."""
     files = [name for pattern in _JOURNALS for name in glob.glob(pattern)]
@@ -287,7 +301,7 @@ def read_journal(
         raise NeedsRoot("the journal cannot be read")
     if not files:
         raise Undetermined("there is no journal on this host")
-    reading = Reading(f"the journal of {name}", checks)
+    reading = Reading(f"the journal of {name}", checks, collect)
     command = ["journalctl", "--quiet", "--no-pager", "--all", "--output=short-iso"]
     command += [f"--unit={name}"] if fields is None else fields
     args = checks[0].args

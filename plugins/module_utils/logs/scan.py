@@ -23,9 +23,9 @@ CLIP = 600
 _NEWLINE, _RETURN = b"\n\r"
 
 
-# Told each line that matches, whole (of a line longer than a block: the piece that does), without its line break.
+# Is handed each line that matches, whole (of a line longer than a block: the piece that does), without its line break.
 Collect = Callable[[bytes], None]
-# Told the first match of each such line instead, where matching does not need the line cut out.
+# Is handed the first match of each such line instead, where matching does not need the line cut out.
 Take = Callable[["re.Match[bytes]"], None]
 
 
@@ -229,8 +229,8 @@ def scan(
 ) -> int:
     """Read `stream`, which stands at offset `base`, up to offset `size` (None: to its end).
 
-    `on_search` is told which search begins, before each block. Returns the offset at which the reading ended:
-    less than `size` when the file was cut meanwhile.
+    `on_search` is handed the number of the search that begins, before each block. Returns the offset at which the
+    reading ended: less than `size` when the file was cut meanwhile.
     """
     reader = _Reader(searches, on_search)
     # One buffer for all: what is left of the last block moves to its front. Fresh memory for each block would cost

@@ -4,199 +4,245 @@
 
 """Read the time of a log line.
 
-Known shapes: ISO 8601 and RFC 3339 (with T or a space, with / for -, without separators), the access logs of nginx,
-Apache and HAProxy, Apache's error log, Redis, Tomcat, PostgreSQL with a zone's name, java.util.logging, syslog and klog
-without a year, seconds (or their thousandths and less) since 1970, the Linux audit log, and JSON lines with a time in
-one of the usual fields. A time without a zone is local time.
+A line has a time that is read, or no time (it goes on where the line before it ended), or a time that a person reads
+and this module does not. The last is `Unreadable` and must be said: taken for a line without a time, it would silently
+belong to an older one.
 
-`05/11/2026` is refused: nobody can tell whether it is in May or in November. A line that begins with a space goes on
-where the line before it ended, whatever times it mentions.
+The shapes are in `shapes`, the fields of JSON lines and logfmt in `fields`, the zones in `zones`. A time without a zone
+is local time. `05/11/2026` is unreadable: nobody can tell whether it is in May or in November.
 """
 
 from __future__ import annotations
 
 import re
-import time
-from datetime import datetime, timedelta, timezone
-from typing import Callable, NamedTuple
+from typing import Iterator
+
+from ansible_collections.day2.ops.plugins.module_utils.logs.fields import (
+    Field,
+    is_json,
+    is_logfmt,
+    json_fields,
+    logfmt_fields,
+    may_count_time,
+    times,
+    whole_time,
+)
+from ansible_collections.day2.ops.plugins.module_utils.logs.shapes import (
+    AMBIGUOUS,
+    AT_START,
+    INDENTED,
+    LIKE_TIME,
+    LIKE_TIME_AT_START,
+    NUMBER,
+    WITHIN,
+    Read,
+    Reference,
+    epoch_number,
+    is_recent,
+)
+from ansible_collections.day2.ops.plugins.module_utils.logs.zones import UnknownZone
 
 # How much of a line may come before its time is over (an access log begins with an address and a user).
 HEAD = 160
-_MONTH = rb"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-_MONTHS = {name: number for number, name in enumerate(_MONTH.strip(b"()").split(b"|"), start=1)}
-_CLOCK = rb"(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
-_DIGITS_ZONE = rb"[+-]\d\d:?\d\d\b"
-_ZONE = rb"(?: ?(Z\b|" + _DIGITS_ZONE + rb"|[+-]\d\d(?= \[)|(?<=\d)[+-]\d\d\b|[A-Z]{3,4}\b))?"
-
-# RFC 822, section 5.1, and the European zones; what is ambiguous (IST, BST) is only known where it is local.
-_ZONES = {
-    **dict.fromkeys((b"Z", b"UTC", b"GMT", b"WET"), 0),
-    b"EST": -5,
-    b"EDT": -4,
-    b"CST": -6,
-    b"CDT": -5,
-    b"MST": -7,
-    b"MDT": -6,
-    b"PST": -8,
-    b"PDT": -7,
-    b"CET": 1,
-    b"CEST": 2,
-    b"EET": 2,
-    b"EEST": 3,
-    b"WEST": 1,
-    b"MSK": 3,
-    b"JST": 9,
-}
-
-
-class _Reference(NamedTuple):
-    """What settles a time that leaves something open: the year, or which of two equal hours on a DST night."""
-
-    now: float
-    fold: int
-
-
-def _iso(match: re.Match[bytes], reference: _Reference) -> float:
-    year, month, day, hour, minute, second, fraction, zone = match.group(1, 3, 4, 5, 6, 7, 8, 9)
-    return _moment(int(year), int(month), int(day), (hour, minute, second, fraction), zone, reference.fold)
-
-
-def _compact(match: re.Match[bytes], reference: _Reference) -> float:
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    return _moment(int(year), int(month), int(day), (hour, minute, second, fraction), zone, reference.fold)
-
-
-def _day_first(match: re.Match[bytes], reference: _Reference) -> float:
-    day, month, year, hour, minute, second, fraction, zone = match.groups()
-    number = _MONTHS[month] if month.isalpha() else int(month)
-    return _moment(int(year), number, int(day), (hour, minute, second, fraction), zone, reference.fold)
-
-
-def _year_last(match: re.Match[bytes], reference: _Reference) -> float:
-    month, day, hour, minute, second, fraction, zone, year = match.groups()
-    return _moment(int(year), _MONTHS[month], int(day), (hour, minute, second, fraction), zone, reference.fold)
-
-
-def _twelve_hours(match: re.Match[bytes], reference: _Reference) -> float:
-    month, day, year, hour, minute, second, half = match.groups()
-    number = int(hour)
-    if half is not None:
-        number = number % 12 + (12 if half == b"P" else 0)
-    clock = (b"%d" % number, minute, second, None)
-    return _moment(int(year), _MONTHS[month], int(day), clock, None, reference.fold)
-
-
-def _yearless(match: re.Match[bytes], reference: _Reference) -> float:
-    month, day, *clock = match.groups()
-    number = _MONTHS[month] if month.isalpha() else int(month)
-    year = datetime.fromtimestamp(reference.now).year
-    # A line is not from the future; a day's grace is for clocks that differ. 29 February has its own years.
-    for candidate in range(year + 1, year - 8, -1):
-        try:
-            moment = _moment(candidate, number, int(day), tuple(clock), None, reference.fold)
-        except ValueError:
-            continue
-        if moment <= reference.now + 86400:
-            return moment
-    raise ValueError("no such day")
-
-
-def _epoch(match: re.Match[bytes], _reference: _Reference) -> float:
-    return float(match.group(1)) + float(b"0." + (match.group(2) or match.group(3) or b"0"))
-
-
-def _refused(_match: re.Match[bytes], _reference: _Reference) -> float:
-    raise ValueError("the day and the month cannot be told apart")
-
-
-_Reader = Callable[["re.Match[bytes]", _Reference], float]
-_EPOCH = rb"(1\d{9})(?:[.,](\d{1,9})|(\d{9}|\d{6}|\d{3}))?\b"
-
-_AT_START: tuple[tuple[re.Pattern[bytes], _Reader], ...] = (
-    (re.compile(rb"(?:<\d+>)?" + _MONTH + rb" +(\d{1,2}) " + _CLOCK + rb"\b(?! (?:[A-Z]{3,4} )?\d{4}\b)"), _yearless),
-    (re.compile(rb"[IWEFD](\d\d)(\d\d) " + _CLOCK + rb"\b"), _yearless),
-    (re.compile(rb"\[?" + _EPOCH), _epoch),
-)
-_AMBIGUOUS = re.compile(rb"(?<![\d./-])\d{1,2}([/-])\d{1,2}\1(?:\d{4}|\d\d)\b")
-_WITHIN: tuple[tuple[re.Pattern[bytes], _Reader], ...] = (
-    (re.compile(rb"(?<!\d)(\d{4})([-/.])(\d\d)\2(\d\d)[T _]" + _CLOCK + _ZONE), _iso),
-    (re.compile(rb"(?<!\d)(\d{1,2})[ /-]" + _MONTH + rb"[ /-](\d{4})[ :T]" + _CLOCK + _ZONE), _day_first),
-    (re.compile(rb"\b" + _MONTH + rb" +(\d{1,2}) " + _CLOCK + rb"(?: ([A-Z]{3,4}))? (\d{4})\b"), _year_last),
-    (re.compile(rb"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)[T ](\d\d):?(\d\d):?(\d\d)(?:[.,](\d{1,9}))?" + _ZONE), _compact),
-    (re.compile(rb"\b" + _MONTH + rb" (\d{1,2}), (\d{4}),? (\d{1,2}):(\d\d):(\d\d)(?: ([AP])M\b)?"), _twelve_hours),
-    (re.compile(rb"(?<![\d.])(\d\d)\.(\d\d)\.(\d{4})[ ,T]+" + _CLOCK + _ZONE), _day_first),
-    (re.compile(rb"(?:\baudit\(|(?:^|\s)(?:ts|time|timestamp)=\"?)" + _EPOCH), _epoch),
-    (_AMBIGUOUS, _refused),
-)
-_IN_JSON = re.compile(
-    rb'"(?:@?timestamp|time|ts|@?datetime|asctime|@t|date)"\s*:\s*(?:"([^"]{8,48})"|(1\d{9}[\d.]{0,10}))', re.IGNORECASE
-)
 _TWO_DIGITS = re.compile(rb"\d\d")
+_QUOTED_PAIR = re.compile(rb'=\s*"(?:[^"\\]|\\.)*"')
+_GROUPED = re.compile(rb'"[^"]*"|\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|<[^>]*>')
+_WORDS = re.compile(rb"[\s,;|]+")
+# What may stand before a time although it looks like a word of a message.
+_LEVELS = frozenset(
+    b"emerg emergency alert crit critical err error warn warning notice info information informational debug trace"
+    b" fatal severe fine finer finest config verbose audit mon tue wed thu fri sat sun"
+    b" monday tuesday wednesday thursday friday saturday sunday".split()
+)
+_INITIALS = frozenset((b"d", b"e", b"f", b"i", b"w"))
+_LETTER = re.compile(rb"[^\W\d_]|[\x80-\xff]")
+_RAILS = re.compile(rb'Started [A-Z]+ "[^"]*" for \S+ at ')
+_ABOUT = re.compile(
+    rb"(?:Error|Exception|Warning|Caused by):\s|\b(?:msg|message|error|err|query)=\S*\s"
+    # Headers that were written to the log, and what certificates say of themselves.
+    rb"|^(?:date|expires|last-modified|if-(?:un)?modified-since|retry-after|not ?(?:before|after) ?)[:=]",
+    re.IGNORECASE,
+)
+
+_OTHER_FIELD = "no field that is known to be its time; '{}' may be another's"
+_COUNTED = re.compile(rb"[12]\d{9}(?:\.\d{1,9}|\d{3}|\d{6}|\d{9})?")
 
 
-def ambiguous_date(line: bytes) -> str | None:
-    """The date of a line whose day and month cannot be told apart."""
-    match = _AMBIGUOUS.search(line[:HEAD])
-    return match.group().decode("ascii") if match is not None else None
+class Unreadable(ValueError):
+    """A line shows a time that cannot be read; the message says why, where that is known."""
 
 
 def line_time(line: bytes, now: float, fold: int = 0) -> float | None:
-    """POSIX time of a line, or None when it shows none.
+    """POSIX time of a line, or None when it shows none that can be read.
 
     `now` settles the year where the line has none. `fold` (as in PEP 495) says which of the two hours is meant that
     local clocks show twice when daylight saving ends: 0 the first, 1 the second.
     """
-    if line[:1] in b" \t":
+    try:
+        return _read(line, Reference(now, fold))
+    except Unreadable:
         return None
-    reference = _Reference(now, fold)
-    if line[:1] == b"{":
-        match = _IN_JSON.search(line)
+
+
+def why_unreadable(line: bytes, now: float) -> str | None:
+    """Why the time of a line cannot be read although it seems to show one; None where it shows none, or it can be."""
+    try:
+        _read(line, Reference(now, 0))
+    except Unreadable as exc:
+        return str(exc) or "no known form of a time"
+    return None
+
+
+def mentioned_time(line: bytes, now: float) -> float | None:
+    """The first time in the text of a line that shows none of its own: of an event, or its own in an unusual place."""
+    if line[:1] in (b" ", b"\t"):
+        return None
+    found = _earliest(line[:HEAD])
+    try:
+        return _guarded(found[1], found[0], Reference(now, 1)) if found is not None else None
+    except Unreadable:
+        return None
+
+
+def _read(line: bytes, reference: Reference) -> float | None:
+    if line[:1] in (b" ", b"\t"):
+        return _of_indented(line[:HEAD], reference)
+    if is_json(line):
+        return _of_fields(list(json_fields(line)), reference, nested=True)
+    if is_logfmt(line):
+        fields = list(logfmt_fields(line))
+        if times(fields):
+            return _of_fields(fields, reference, nested=False)
+        if len(fields) > 1:
+            _refuse_numbers(fields, reference)
+        # What is quoted is a message; its dates are not the line's.
+        line = _QUOTED_PAIR.sub(b"=", line[: 4 * HEAD])
+    return _of_text(line[:HEAD], reference)
+
+
+def _of_indented(head: bytes, reference: Reference) -> float | None:
+    """A line that goes on where the one before it ended, except where a program pads what it begins with."""
+    for pattern, read in INDENTED:
+        match = pattern.match(head)
         if match is not None:
-            return _earliest(match.group(1) or match.group(2), reference)
-    return _earliest(line[:HEAD], reference)
+            return _guarded(read, match, reference)
+    if LIKE_TIME_AT_START.match(head.lstrip()):
+        raise Unreadable("it is indented as the continuation of another line")
+    return None
 
 
-def _earliest(head: bytes, reference: _Reference) -> float | None:
-    """The time that comes first: a later one belongs to the message."""
+def _of_fields(fields: list[Field], reference: Reference, nested: bool) -> float | None:
+    together = whole_time(fields)
+    if together is not None:
+        moment = _of_value(together, True, reference)
+        if moment is not None:
+            return moment
+    for field in times(fields):
+        moment = _of_value(field.value, field.quoted, reference)
+        if moment is not None:
+            return moment
+    # A date in another field may be the line's time or an event's: nobody can tell.
+    for field in fields if nested else ():
+        if (
+            field.quoted
+            and len(field.value) < 48
+            and field.value[:1].isdigit()
+            and LIKE_TIME_AT_START.match(field.value)
+        ):
+            raise Unreadable(_OTHER_FIELD.format(".".join(field.path)))
+    if nested:
+        _refuse_numbers(fields, reference)
+    return None
+
+
+def _refuse_numbers(fields: list[Field], reference: Reference) -> None:
+    """Say that a number may be the time: in a field that is not known for it, nor as one that counts something."""
+    for field in fields:
+        if not _COUNTED.fullmatch(field.value) or not may_count_time(field):
+            continue
+        moment = epoch_number(float(field.value), reference)
+        if moment is not None and is_recent(moment, reference):
+            raise Unreadable(_OTHER_FIELD.format(".".join(field.path)))
+
+
+def _of_value(value: bytes, quoted: bool, reference: Reference) -> float | None:
+    """The time that a field holds; None when it holds something else (a duration)."""
+    try:
+        return epoch_number(float(value), reference)
+    except ValueError:
+        return _of_text(value[:HEAD], reference) if quoted or _TWO_DIGITS.search(value) else None
+
+
+def _of_text(head: bytes, reference: Reference) -> float | None:
+    """The time that comes first and that nothing of a message precedes: a later one belongs to the message."""
     if _TWO_DIGITS.search(head) is None:
         return None
-    try:
-        for pattern, read in _AT_START:
-            match = pattern.match(head)
-            if match is not None:
-                return read(match, reference)
-        found: tuple[re.Match[bytes], _Reader] | None = None
-        for pattern, read in _WITHIN:
-            match = pattern.search(head)
-            if match is not None and (found is None or match.start() < found[0].start()):
-                found = match, read
-        return None if found is None else found[1](found[0], reference)
-    except (ValueError, OverflowError):
+    for pattern, read in AT_START:
+        match = pattern.match(head)
+        if match is not None:
+            return _guarded(read, match, reference)
+    found = _earliest(head)
+    like = LIKE_TIME_AT_START.match(head) or LIKE_TIME.search(head)
+    counted = NUMBER.search(head)
+    if counted is not None and not any(
+        other.start() < counted.start() for other in (like, found and found[0]) if other
+    ):
+        moment = float(counted["seconds"] + b"." + (counted["fraction"] or counted["smaller"] or b"0"))
+        if is_recent(moment, reference) and _may_precede_number(head[: counted.start()], bool(counted["fraction"])):
+            return moment
+    if like is not None and (found is None or like.end() <= found[0].start()) and _may_precede(head[: like.start()]):
+        raise Unreadable(_ambiguity(head[like.start() :]))
+    if found is None or not _may_precede(head[: found[0].start()]):
         return None
+    return _guarded(found[1], found[0], reference)
 
 
-def _moment(year: int, month: int, day: int, clock: tuple[bytes | None, ...], zone: bytes | None, fold: int) -> float:
-    hour, minute, second = (int(part or 0) for part in clock[:3])
-    fraction = float(b"0." + clock[3]) if clock[3] else 0.0
-    # A leap second is the last second of its minute.
-    moment = datetime(year, month, day, hour, minute, min(second, 59), fold=fold)
-    if zone is not None and zone[:1] in b"+-":
-        digits = zone[1:].replace(b":", b"")
-        offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
-        moment = moment.replace(tzinfo=timezone(-offset if zone[:1] == b"-" else offset))
-    elif zone is not None:
-        return _in_named_zone(moment, zone) + fraction
-    return moment.timestamp() + fraction
+def _earliest(head: bytes) -> tuple[re.Match[bytes], Read] | None:
+    found: tuple[re.Match[bytes], Read] | None = None
+    for pattern, read in WITHIN:
+        match = pattern.search(head)
+        if match is not None and (found is None or match.start() < found[0].start()):
+            found = match, read
+    return found
 
 
-def _in_named_zone(moment: datetime, zone: bytes) -> float:
-    """Local names first (CST is not China's where China is local); other capitals (INFO) are no zone at all."""
-    name = zone.decode("ascii")
-    if name in time.tzname:
-        for fold in (0, 1):
-            posix = moment.replace(fold=fold).timestamp()
-            if time.localtime(posix).tm_zone == name:
-                return posix
-    if zone in _ZONES:
-        return moment.replace(tzinfo=timezone(timedelta(hours=_ZONES[zone]))).timestamp()
-    return moment.timestamp()
+def _guarded(read: Read, match: re.Match[bytes], reference: Reference) -> float | None:
+    try:
+        return read(match, reference)
+    except UnknownZone as exc:
+        raise Unreadable(str(exc)) from None
+    except (ValueError, OverflowError):
+        raise Unreadable("there is no such day or time of day") from None
+
+
+def _ambiguity(text: bytes) -> str:
+    match = AMBIGUOUS.search(text)
+    if match is None:
+        return ""
+    return f"whether {match.group().decode('ascii')} begins with the day or with the month cannot be told"
+
+
+def _may_precede(prefix: bytes) -> bool:
+    """Whether what stands before a time is no message: levels, addresses, numbers, names, one word at the start."""
+    # A bracket or a column of its own is no part of a message.
+    if not prefix or prefix.endswith((b"[", b"\t")) or _RAILS.fullmatch(prefix):
+        return True
+    if _ABOUT.search(prefix) or prefix.endswith((b" '", b"('", b' "', b'("')):
+        return False
+    return all(number == 0 or not _is_message(word) for number, word in enumerate(_words(prefix)))
+
+
+def _may_precede_number(prefix: bytes, has_fraction: bool) -> bool:
+    """Whether a number behind this is a time: it may also be an identifier, unless it has a fraction."""
+    words = (word.strip(b":[](){}<>|-").lower() for word in _words(prefix))
+    if all(word in _LEVELS or word in _INITIALS or not _LETTER.search(word) for word in words):
+        return True
+    return has_fraction and _may_precede(prefix)
+
+
+def _words(prefix: bytes) -> Iterator[bytes]:
+    return (word for word in _WORDS.split(_GROUPED.sub(b" ", prefix)) if word)
+
+
+def _is_message(word: bytes) -> bool:
+    return word.isalpha() and not word.isupper() and word.lower() not in _LEVELS

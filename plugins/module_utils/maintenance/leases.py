@@ -14,11 +14,9 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_duration
 
-# In this order a host enters: nobody is alarmed, then users see the page, then nothing runs. It leaves in the other.
-ORDER = ("alerts", "web", "units")
 # Seconds. What would last longer is a mistake in a unit, or no maintenance.
 LONGEST = 31 * 86400.0
 
@@ -56,7 +54,8 @@ class Lease:
     def left(self, now: Reading) -> float:
         """Seconds until it ends; 0 or less: it has."""
         if now.boot == self.boot:
-            return self.uptime + self.length - now.uptime
+            # In this order: at the reading of its grant nothing is lost to rounding.
+            return self.length - (now.uptime - self.uptime)
         return min(self.until - now.wall, self.length)
 
     def anchored(self, now: Reading) -> Lease:
@@ -94,18 +93,15 @@ class State:
     def empty(self) -> bool:
         return not self.leases and not self.targets
 
-    def wanted(self) -> list[str]:
-        """Targets that a lease asks for, in the order of entering."""
-        asked = {name for lease in self.leases.values() for name in lease.targets}
-        return [name for name in ORDER if name in asked]
+    def wanted(self) -> set[str]:
+        """Targets that a lease asks for."""
+        return {name for lease in self.leases.values() for name in lease.targets}
 
-    def to_enter(self) -> list[str]:
-        done = {name for name, entered in self.targets.items() if entered.phase is Phase.ENTERED}
-        return [name for name in self.wanted() if name not in done]
+    def to_enter(self) -> set[str]:
+        return self.wanted() - {name for name, entered in self.targets.items() if entered.phase is Phase.ENTERED}
 
-    def to_leave(self) -> list[str]:
-        wanted = self.wanted()
-        return [name for name in reversed(ORDER) if name in self.targets and name not in wanted]
+    def to_leave(self) -> set[str]:
+        return set(self.targets) - self.wanted()
 
     def until(self, name: str, now: Reading) -> float:
         """When the last lease ends that asks for a target, as POSIX seconds."""
@@ -135,9 +131,6 @@ def check(wish: Wish) -> None:
     if wish.duration is None:
         raise LeaseError("'duration' is missing: every lease ends, such as after 2h")
     _check_duration(wish.duration)
-    unknown = [name for name in wish.targets if name not in ORDER]
-    if unknown:
-        raise LeaseError(f"'targets' has {unknown[0]!r}; there are {', '.join(ORDER)}")
 
 
 def _check_duration(duration: float) -> None:
@@ -154,7 +147,7 @@ def granted(state: State, wish: Wish, now: Reading) -> State:
     that it holds, which may have ended. It may want no target: a host that only takes steps, a look at the service.
     """
     check(wish)
-    targets = tuple(name for name in ORDER if name in wish.targets)
+    targets = tuple(dict.fromkeys(wish.targets))
     held = state.leases.get(wish.owner)
     if held is not None and wish.claim == NEW:
         raise LeaseError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 from dataclasses import dataclass
+from typing import Optional
 
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33}
 # RFC 1035, 4.1.1, and RFC 2136
@@ -18,6 +19,7 @@ _INTERNET = 1
 _HEADER = struct.Struct(">HHHHHH")
 _RECORD = struct.Struct(">HHIH")
 _MOST_JUMPS = 64
+_LONGEST_NAME = 255
 
 
 class DnsError(ValueError):
@@ -26,21 +28,28 @@ class DnsError(ValueError):
 
 @dataclass(frozen=True)
 class Answer:
-    """`code` is RFC 1035's RCODE; `records` are what the name has of the type that was asked for, as text."""
+    """`code` is RFC 1035's RCODE; `records` are what the name has of the type that was asked for, as text; `ttl` is the
+    shortest of theirs, which a resolver that has kept them counts down."""
 
     code: int
     records: list[str]
     truncated: bool
+    ttl: Optional[int] = None
 
 
 def question(name: str, kind: str, number: int) -> bytes:
     """The message that asks for the records of a type."""
-    labels = _reversed(name) if kind == "PTR" else name
+    whole = _reversed(name) if kind == "PTR" else name
+    labels = whole.rstrip(".").split(".") if whole != "." else []
     try:
-        parts = [label.encode("idna") for label in labels.rstrip(".").split(".")]
-    except UnicodeError as exc:
-        raise DnsError(f"'{name}' cannot be a name in DNS") from exc
+        parts = [label.encode("idna") for label in labels]
+    except UnicodeError:
+        parts = [b""]
+    if not all(parts):
+        raise DnsError(f"'{name}' cannot be a name in DNS: a part of it is empty, or longer than 63 bytes")
     encoded = b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
+    if len(encoded) > _LONGEST_NAME:
+        raise DnsError(f"'{name}' cannot be a name in DNS: it is longer than {_LONGEST_NAME} bytes")
     return _HEADER.pack(number, _RECURSION_DESIRED, 1, 0, 0, 0) + encoded + struct.pack(">HH", TYPES[kind], _INTERNET)
 
 
@@ -56,22 +65,44 @@ def read(message: bytes, kind: str, number: int) -> Answer:
     try:
         flags, questions, answers = _head(message, number)
         place = _HEADER.size
-        for _each in range(questions):
+        for _question in range(questions):
             _name, place = _read_name(message, place)
             place += 4
-        records = []
-        for _each in range(answers):
+        records, ttls = [], []
+        for _answer in range(answers):
             _name, place = _read_name(message, place)
-            found, _class, _ttl, length = _RECORD.unpack_from(message, place)
+            found, _class, ttl, length = _RECORD.unpack_from(message, place)
             place += _RECORD.size
             if found == TYPES[kind]:
                 records.append(_shown(message, place, length, kind))
+                ttls.append(ttl)
             place += length
     except DnsError:
         raise
     except (struct.error, IndexError, ValueError) as exc:
-        raise DnsError("the answer is damaged") from exc
-    return Answer(flags & 0x000F, sorted(records), bool(flags & _TRUNCATED))
+        raise DnsError(f"the answer is damaged, or cut: {len(message)} bytes came") from exc
+    return Answer(flags & 0x000F, sorted(records), bool(flags & _TRUNCATED), min(ttls, default=None))
+
+
+def same(record: str, kind: str) -> str:
+    """A record in the one spelling in which equal ones are alike: names in small letters without the final dot.
+
+    RFC 4343 has names the same whatever their case, RFC 5952 one spelling of an IPv6 address. Text (TXT) is as it is.
+    """
+    if kind == "TXT":
+        return record
+    return " ".join(_plain(word) for word in record.split())
+
+
+def _plain(word: str) -> str:
+    try:
+        return str(ipaddress.ip_address(word))
+    except ValueError:
+        name = word.lower().rstrip(".") or "."
+    try:
+        return name if name.isascii() else name.encode("idna").decode("ascii")
+    except UnicodeError:
+        return name
 
 
 def _head(message: bytes, number: int) -> tuple[int, int, int]:

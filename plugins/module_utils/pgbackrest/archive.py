@@ -13,22 +13,19 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import IO, Iterator
 
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.client import Client, PgBackRestError
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.info import Database, InfoError, Stanza, parse_info
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.reach import Range, Reach, survey
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.target import Aim, Target
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.wal import (
-    Listing,
-    parse_history,
-    parse_listing,
-    parse_lsn,
-)
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.wal import Listing, Path, parse_history, parse_listing
 from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Server, tool
 from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import Program, run_pipeline
+from ansible_collections.day2.ops.plugins.module_utils.units.lsn import parse_lsn
 
 _DECOMPRESSORS = {
     ".zst": ("zstd", "-dcq"),
@@ -36,9 +33,9 @@ _DECOMPRESSORS = {
     ".lz4": ("lz4", "-dc"),
     ".bz2": ("bzip2", "-dc"),
 }
-# An idle server archives segments without a commit (archive_timeout): so many are looked at for the last one.
+# An idle server archives segments without a commit (archive_timeout): the last commit is searched in so many.
 _LOOK_BACK = 64
-# Before any segment is there to be measured.
+# Used as long as the archive has no segment to measure.
 _DEFAULT_SIZE = 16 << 20
 _RECORD = re.compile(r"^rmgr: (\S+) .*?tx: +(\d+), lsn: ([0-9A-F]+/[0-9A-F]+), .*?desc: (.*)$")
 _ENDED = re.compile(r"^(?:COMMIT|ABORT)(?:_PREPARED)? .*?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC")
@@ -47,19 +44,24 @@ _ENDED = re.compile(r"^(?:COMMIT|ABORT)(?:_PREPARED)? .*?(\d{4}-\d\d-\d\d \d\d:\
 @dataclass
 class Contents:
     """What a segment holds: its size, its last record, its first and last commit (or abort), how many commits, and
-    where what is sought stands."""
+    each position of the search target."""
 
     size: int = 0
     last_lsn: int | None = None
     first_end: float | None = None
     last_end: float | None = None
     commits: int = 0
-    found_lsn: int | None = None
+    found: list[int] = field(default_factory=list)
+
+    @property
+    def found_lsn(self) -> int | None:
+        """The LSN of the last occurrence."""
+        return self.found[-1] if self.found else None
 
 
 @dataclass
 class Archive:
-    """A stanza with what its archive has."""
+    """A stanza and the listing of its archive."""
 
     client: Client
     stanza: Stanza
@@ -70,31 +72,40 @@ class Archive:
 
     def reach(self, timeline: int | None = None) -> Reach:
         """Ranges and gaps, with the last commit and the last record of each range read from the WAL itself."""
-        histories = {each: parse_history(self.client.read_file(path)) for each, path in self.listing.histories.items()}
-        found = survey(self.stanza.usable, self.listing, histories, self.size, timeline)
-        return replace(found, ranges=[self._ended(each, found) for each in found.ranges])
+        found = survey(self.stanza.usable, self.listing, self._histories, self.size, timeline)
+        return replace(found, ranges=[self._ended(span, found) for span in found.ranges])
 
-    def _ended(self, each: Range, reach: Reach) -> Range:
-        """A range with its last record, and its last commit or abort; without one it ends where it begins."""
-        first, lsn = each.from_lsn // self.size, None
-        for number in range(each.last.number, max(each.last.number - _LOOK_BACK, first - 1), -1):
+    @cached_property
+    def _histories(self) -> dict[int, list[tuple[int, int]]]:
+        return {
+            timeline: parse_history(self.client.read_file(path)) for timeline, path in self.listing.histories.items()
+        }
+
+    def timelines(self) -> list[Path]:
+        """The paths of all timelines that have a history."""
+        return [Path(leaf, tuple(forks)) for leaf, forks in sorted(self._histories.items())]
+
+    def _ended(self, span: Range, reach: Reach) -> Range:
+        """A range with its last record and its last commit or abort; without one it ends at its beginning."""
+        first, lsn = span.from_lsn // self.size, None
+        for number in range(span.last.number, max(span.last.number - _LOOK_BACK, first - 1), -1):
             contents = self.read(reach.path.segment_at(number, self.size).name(self.size))
             lsn = lsn if lsn is not None else contents.last_lsn
             if contents.last_end is not None:
-                return replace(each, to_time=max(contents.last_end, each.from_time), to_lsn=lsn)
-        if each.last.number - first < _LOOK_BACK:
-            return replace(each, to_time=each.from_time, to_lsn=lsn)
-        return replace(each, to_time=self.listing.stored[each.last.name(self.size)], to_lsn=lsn, approximate=True)
+                return replace(span, to_time=max(contents.last_end, span.from_time), to_lsn=lsn)
+        if span.last.number - first < _LOOK_BACK:
+            return replace(span, to_time=span.from_time, to_lsn=lsn)
+        return replace(span, to_time=self.listing.stored[span.last.name(self.size)], to_lsn=lsn, approximate=True)
 
-    def read(self, name: str, target: Target | None = None) -> Contents:
-        """Read one segment whole."""
-        return read_segment(self.client, self.listing.paths[name], self.pg_waldump, target)
+    def read(self, name: str, target: Target | None = None, since: int = 0) -> Contents:
+        """Read one segment whole; `since` is the LSN of the first record that counts."""
+        return read_segment(self.client, self.listing.paths[name], self.pg_waldump, target, since)
 
     def find(self, reach: Reach, target: Target) -> int | None:
         """The LSN of a restore point or of a transaction's commit: segments of all ranges, newest first."""
-        for each in reversed(reach.ranges):
-            first = int(each.from_lsn // self.size)
-            for number in range(each.last.number, first - 1, -1):
+        for span in reversed(reach.ranges):
+            first = int(span.from_lsn // self.size)
+            for number in range(span.last.number, first - 1, -1):
                 name = reach.path.segment_at(number, self.size).name(self.size)
                 contents = self.read(name, target)
                 if contents.found_lsn is not None:
@@ -103,7 +114,7 @@ class Archive:
 
 
 def open_archive(client: Client, bin_dir: str | None = None) -> Archive:
-    """What is in the repository. InfoError, PgBackRestError or ServerError say why it cannot be told."""
+    """Read the stanza and its archive. InfoError, PgBackRestError or ServerError if that fails."""
     stanza = parse_info(client.ask("info", f"--repo={client.repo}"), client.stanza, client.repo)
     database = stanza.current
     if database is None:
@@ -117,18 +128,18 @@ def open_archive(client: Client, bin_dir: str | None = None) -> Archive:
 
 
 def list_archive(client: Client, database: Database) -> Listing:
-    """What the archive has now."""
+    """List the archive."""
     folder = f"archive/{client.stanza}/{database.archive}"
     return parse_listing(client.ask("repo-ls", f"--repo={client.repo}", "--recurse", arguments=[folder]), folder)
 
 
 def _server(database: Database) -> Server:
-    """Of a server that need not be there; its programs are looked for by version."""
+    """A server that need not run on this host; its programs are searched for by version."""
     version = database.major * 10000
     return Server(version, database.version, database.system_identifier, False, "0/0", 1, False, "")
 
 
-def read_segment(client: Client, path: str, pg_waldump: str, target: Target | None = None) -> Contents:
+def read_segment(client: Client, path: str, pg_waldump: str, target: Target | None = None, since: int = 0) -> Contents:
     """A segment of the repository."""
     with tempfile.TemporaryDirectory(prefix="day2-wal-") as folder:
         name = os.path.basename(path)[:24]
@@ -137,7 +148,7 @@ def read_segment(client: Client, path: str, pg_waldump: str, target: Target | No
             suffix = os.path.splitext(path)[1]
             opener = [Program(_DECOMPRESSORS[suffix])] if suffix in _DECOMPRESSORS else []
             run_pipeline([client.file(path), *opener], lambda piece: _write(stream, piece), timeout=client.timeout)
-        contents = read_file(beside, pg_waldump, client.timeout, target)
+        contents = read_file(beside, pg_waldump, client.timeout, target, since)
     if contents.size == 0 or contents.size & (contents.size - 1):
         raise PgBackRestError(f"the archived segment {path} has {contents.size} bytes: it is damaged")
     return contents
@@ -162,7 +173,7 @@ def _write(stream: IO[bytes], piece: bytes) -> None:
 
 
 class _Lines:
-    """The lines of what a program says that are of use, with little memory."""
+    """Collects the relevant lines of a program's output, with little memory."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -197,9 +208,9 @@ def _note(line: str, contents: Contents, target: Target | None, since: int) -> N
         contents.first_end = contents.last_end if contents.first_end is None else contents.first_end
         contents.commits += words.startswith("COMMIT")
         if target and target.aim is Aim.XID and xid == target.xid:
-            contents.found_lsn = lsn
+            contents.found.append(lsn)
     if target and target.aim is Aim.NAME and manager == "XLOG" and words == f"RESTORE_POINT {target.name}":
-        contents.found_lsn = lsn
+        contents.found.append(lsn)
 
 
 def _moment(text: str) -> float:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Arguments of physical backups and restores, and what they mean."""
+"""Arguments of physical backups and restores, and their conversion."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def client(params: Mapping[str, Any]) -> Client:
 
 
 def refuse_logical(params: Mapping[str, Any], spec: Mapping[str, Mapping[str, Any]], both: frozenset[str]) -> None:
-    """Options that mean nothing to pgBackRest are refused by name: somebody counts on what they say."""
+    """Refuse options that have no effect with pgBackRest, by name: the user relies on them."""
     given = [
         name for name, about in spec.items()
         if name not in both and name not in STANZA and params[name] not in (None, about.get("default"))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A physical backup: made by pgBackRest when one is due, checked, read back, and only then others go."""
+"""A physical backup: made by pgBackRest when one is due, checked, verified, and only then others are expired."""
 
 from __future__ import annotations
 
@@ -12,15 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.arguments import ArgumentFault, seconds
-from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.backup.retention import CLOCK_TOLERANCE
 from ansible_collections.day2.ops.plugins.module_utils.backup.run import BackupFailed
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
-    BYTES,
-    Unit,
-    format_duration,
-    format_quantity,
-)
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import arguments
@@ -33,13 +26,21 @@ from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.retention impo
     parse_keep,
     reasons,
 )
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.share import watched
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.verify import judge
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.wal import name_runs
+from ansible_collections.day2.ops.plugins.module_utils.process import progress
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
+    BYTES,
+    Unit,
+    format_duration,
+    format_quantity,
+)
 
 AUTO = "auto"
 TYPES = (AUTO, *(kind.word for kind in Kind))
 _LABEL = re.compile(r"new backup label = (\S+)")
-# What a backup of a type may stand in for: a full one that is due is not made up for by an incremental one.
+# Types of backups that count for `max_age` of a type: an incremental backup does not replace a full one.
 _COUNTS = {
     AUTO: tuple(Kind),
     "incremental": tuple(Kind),
@@ -51,7 +52,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to do. Times are seconds."""
+    """Options of a run. Times are seconds."""
 
     type: str
     keep: Keep
@@ -63,7 +64,7 @@ class Plan:
 
 
 def run_physical(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
-    """From a module's parameters to its outcome. BackupFailed has what stands all the same."""
+    """Run with the module's parameters. BackupFailed has the results of the steps before the failure."""
     jobs = params["jobs"]
     if jobs is not None and jobs < 1:
         raise ArgumentFault(f"'jobs' is {jobs}; one process is the least")
@@ -83,9 +84,9 @@ def run_physical(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
 
 
 def run(plan: Plan, client: Client, check_mode: bool = False) -> dict[str, Any]:
-    """Back up, check, verify, expire. BackupFailed for whatever fails; then nothing is expired."""
-    stanza = _info(client)
-    due = _due(stanza, plan, time.time())
+    """Back up, check, verify, expire. BackupFailed if a step fails; then nothing is expired."""
+    stanza, now = _info(client), time.time()
+    due, age = _due(stanza, plan, now), _age(stanza, plan, now)
     outcome: dict[str, Any] = {"changed": False, "made": False, "backup": None, "expired": _no_expiry(), "kept": []}
     if due and plan.type in ("incremental", "differential") and not _full(stanza):
         raise BackupFailed(
@@ -94,13 +95,14 @@ def run(plan: Plan, client: Client, check_mode: bool = False) -> dict[str, Any]:
     if check_mode:
         outcome.update(made=due)
     elif due:
+        progress.phase(f"{plan.type} backup of {client.stanza}", usual=_usual(stanza, plan))
         stanza = _make(plan, client, outcome)
     newest = stanza.usable[-1] if stanza.usable else None
     if newest:
         outcome["backup"] = newest.describe()
     _expire(plan, client, stanza, outcome, check_mode)
     outcome["changed"] = outcome["made"] or bool(outcome["expired"]["backups"]) or bool(outcome["expired"]["wal"])
-    outcome["msg"] = _sentence(plan, outcome, check_mode)
+    outcome["msg"] = _sentence(plan, outcome, age, check_mode)
     return outcome
 
 
@@ -109,33 +111,43 @@ def _info(client: Client) -> Stanza:
 
 
 def _full(stanza: Stanza) -> bool:
-    return any(each.kind is Kind.FULL for each in stanza.usable)
+    return any(backup.kind is Kind.FULL for backup in stanza.usable)
 
 
 def _due(stanza: Stanza, plan: Plan, now: float) -> bool:
-    known = [each for each in stanza.usable if each.kind in _COUNTS[plan.type]]
-    if not known or plan.max_age is None:
-        return True
-    age = now - known[-1].stop
-    # One of the future was dated by a wrong clock: nobody knows how old it is.
-    return age >= plan.max_age or age < -CLOCK_TOLERANCE
+    age = _age(stanza, plan, now)
+    # A backup dated in the future was made with a wrong clock: its age is unknown.
+    return age is None or plan.max_age is None or age >= plan.max_age or age < -CLOCK_TOLERANCE
+
+
+def _age(stanza: Stanza, plan: Plan, now: float) -> float | None:
+    """Seconds since the newest backup that counts for this type."""
+    known = [backup for backup in stanza.usable if backup.kind in _COUNTS[plan.type]]
+    return now - known[-1].stop if known else None
+
+
+def _usual(stanza: Stanza, plan: Plan) -> float | None:
+    """Seconds that the newest backup of this type took."""
+    last = next((made for made in reversed(stanza.usable) if made.kind in _COUNTS[plan.type]), None)
+    return last.stop - last.start if last else None
 
 
 def _make(plan: Plan, client: Client, outcome: dict[str, Any]) -> Stanza:
     kind = {word.word: word.value for word in Kind}.get(plan.type, Kind.INCREMENTAL.value)
-    # What goes, goes after the new one was proven.
+    # Backups expire only after the new one was verified.
     options = [f"--type={kind}", f"--repo={client.repo}", "--no-expire-auto"]
     options += [f"--process-max={plan.jobs}"] if plan.jobs else []
     options += [f"--annotation=run-id={plan.run_id}"] if plan.run_id else []
     begun = time.monotonic()
     try:
-        said = client.log("backup", *options, wait=plan.lock_wait)
+        with watched(client):
+            said = client.log("backup", *options, wait=plan.lock_wait)
     except Day2Error as exc:
         raise BackupFailed(f"no backup was made, and nothing was expired: {exc}", outcome) from exc
     taken = time.monotonic() - begun
     label = next((found[1] for line in said for found in [_LABEL.search(line.text)] if found), None)
     stanza = _info(client)
-    made = next((each for each in stanza.backups if each.label == label), None)
+    made = next((backup for backup in stanza.backups if backup.label == label), None)
     if made is None:
         raise BackupFailed("pgbackrest reported a backup that its repository does not have", outcome)
     outcome.update(
@@ -164,6 +176,7 @@ def _prove(plan: Plan, client: Client, made: Backup, outcome: dict[str, Any]) ->
     if not plan.verify:
         return
     begun = time.monotonic()
+    progress.phase(f"reading the repository of {client.stanza}")
     verdict = judge(client.log("verify", "--output=text", "--verbose", f"--repo={client.repo}", wait=plan.lock_wait))
     outcome["verify_seconds"] = round(time.monotonic() - begun, 3)
     outcome["verified"] = {"files": verdict.files, "wal": verdict.wal, "faults": list(verdict.faults)}
@@ -174,7 +187,7 @@ def _prove(plan: Plan, client: Client, made: Backup, outcome: dict[str, Any]) ->
             f" {'; '.join(verdict.faults[:_SHOWN])}{more}",
             outcome,
         )
-    # pgbackrest verify takes a segment that is not there for the beginning of another range.
+    # pgbackrest verify reports a missing segment only as the start of another range.
     for gap in open_archive(client).reach().gaps:
         outcome.setdefault("warnings", []).append(
             f"the archive lacks WAL of timeline {gap.timeline}: {name_runs(gap.segments)}; no recovery reaches a time"
@@ -200,48 +213,56 @@ def _expire(plan: Plan, client: Client, stanza: Stanza, outcome: dict[str, Any],
         gone = list(dict.fromkeys(said.backups))
         outcome["expired"].update(backups=gone, wal=[{"from": first, "to": last} for first, last in said.wal])
     outcome["expired"]["held"] = held
-    stay = [each for each in stanza.backups if each.label not in gone]
-    told = reasons(stay, plan.keep, time.time())
-    outcome["kept"] = [{"label": label, "because": [*why, *([held] if held else [])]} for label, why in told.items()]
+    stay = [backup for backup in stanza.backups if backup.label not in gone]
+    why_kept = reasons(stay, plan.keep, time.time())
+    outcome["kept"] = [
+        {"label": label, "because": [*why, *([held] if held else [])]} for label, why in why_kept.items()
+    ]
 
 
 def _why_held(stanza: Stanza) -> str | None:
-    """pgBackRest counts a backup with wrong pages like a good one, so the last good one could go."""
-    good = [each for each in stanza.usable if each.kind is Kind.FULL]
-    bad = [each for each in stanza.backups if each.error and (not good or each.stop > good[-1].stop)]
-    return f"nothing goes: {bad[-1].label} is newer than the last good full backup and has wrong pages" if bad else None
+    """pgBackRest counts backups with page errors as well, so the last one without errors could expire."""
+    good = [backup for backup in stanza.usable if backup.kind is Kind.FULL]
+    bad = [backup for backup in stanza.backups if backup.error and (not good or backup.stop > good[-1].stop)]
+    return (
+        f"nothing is expired: {bad[-1].label} is newer than the last good full backup and has wrong pages"
+        if bad
+        else None
+    )
 
 
-def _sentence(plan: Plan, outcome: Mapping[str, Any], check_mode: bool) -> str:
+def _sentence(plan: Plan, outcome: Mapping[str, Any], age: float | None, check_mode: bool) -> str:
     newest = outcome["backup"]
     if outcome["made"] and check_mode:
-        told = f"a backup of type {plan.type} would be made"
+        message = f"a backup of type {plan.type} would be made"
     elif outcome["made"]:
         size = format_quantity(newest["stored"], Unit("B", BYTES))
         proof = ", verified" if plan.verify else ""
-        told = f"{newest['label']} ({newest['type']}) {size} in {format_duration(outcome['seconds'])}{proof}"
+        message = f"{newest['label']} ({newest['type']}) {size} in {format_duration(outcome['seconds'])}{proof}"
     else:
-        told = "no backup is due" + (f", the newest is {newest['label']}" if newest else "")
+        message = "no backup is due" + (f", the newest is {newest['label']}" if newest else "")
+        if age is not None and plan.max_age is not None:
+            old = format_duration(max(age, 0.0))
+            message += f" (one of this type is {old} old; max_age is {format_duration(plan.max_age)})"
     expired = outcome["expired"]
-    held = f" ({expired['held']})" if expired["held"] else ""
-    return f"{told}; {len(expired['backups'])} {'would be ' if check_mode else ''}expired{held}"
+    if expired["held"]:
+        return f"{message}; {expired['held']}"
+    count = len(expired["backups"])
+    gone = f"{count} backup{'s' * (count != 1)} {'would be ' if check_mode else ''}expired"
+    return f"{message}; {gone if count else 'no backup to expire'}"
 
 
 def _step(stanza: str, outcome: Mapping[str, Any], began: float, taken: float) -> dict[str, Any]:
-    """The run as one line of a report."""
+    """The report line of the run."""
     newest = outcome["backup"] if outcome["made"] and "seconds" in outcome else None
-    return Result(
-        id=f"backup-{stanza}",
-        title=f"Physical backup of {stanza}",
-        probe="step",
-        status=Status.OK if outcome["backup"] else Status.SKIPPED,
+    return Result.make(
+        f"backup-{stanza}",
+        f"Physical backup of {stanza}",
+        Status.OK if outcome["backup"] else Status.SKIPPED,
+        str(outcome["msg"]),
+        began,
+        taken,
         value=newest["stored"] if newest else None,
         unit="B" if newest else None,
-        message=str(outcome["msg"]),
-        warning=None,
-        critical=None,
         evidence=[f"{label} was expired" for label in outcome["expired"]["backups"]] if newest else [],
-        ref=[],
-        started=rfc3339(began),
-        duration=round(taken, 3),
     ).to_dict()

@@ -21,20 +21,20 @@ from dataclasses import dataclass
 from glob import glob
 from typing import Any, Callable, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import Program
 from ansible_collections.day2.ops.plugins.module_utils.process.programs import run
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_duration
 
 PROGRAM = "pgbackrest"
-# Where it looks by itself, in this order.
+# Where pgBackRest looks for its configuration, in this order.
 _CONFIGS = ("/etc/pgbackrest/pgbackrest.conf", "/etc/pgbackrest.conf")
 _INCLUDES = "/etc/pgbackrest/conf.d/*.conf"
 # The listing of an archive of some hundred thousand segments.
 _CAP = 256 << 20
 _LOG = re.compile(r"^P\d+ +(DEBUG|DETAIL|INFO|WARN|ERROR): (?:\[DRY-RUN\] )?(.*)$")
 _ERROR = re.compile(r"^(?:P\d+ +)?ERROR: \[(\d+)\]: (.*)$")
-# The level of what is no message.
+# The level of lines that are output, not messages.
 ANSWER = "ANSWER"
 _TIMED_OUT = 124
 _LOCKED = 50
@@ -42,7 +42,7 @@ _LOCK_POLL = 1.0
 
 
 class PgBackRestError(Day2Error):
-    """pgBackRest refused or failed; `code` is its own number of the error, 0 where there is none."""
+    """pgBackRest refused or failed; `code` is its error code, 0 if there is none."""
 
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class PgBackRestError(Day2Error):
 
 @dataclass(frozen=True)
 class Line:
-    """One message of its log; lines that go on belong to it."""
+    """One message of the log, with its continuation lines."""
 
     level: str
     text: str
@@ -68,12 +68,12 @@ class Client:
     timeout: float | None = None
 
     def setting(self, name: str) -> str | None:
-        """What the configuration says of an option, in pgBackRest's own order of precedence."""
+        """The value of an option, in pgBackRest's own order of precedence."""
         given = os.environ.get("PGBACKREST_" + name.upper().replace("-", "_"))
         return given if given is not None else _configured(self.config, self.stanza, name)
 
     def argv(self, command: str, *options: str, log: str = "off", arguments: Sequence[str] = ()) -> list[str]:
-        # Its complaints go where the answer is not: with a log to standard output, without one to standard error.
+        # Messages go to standard output if the log does, otherwise to standard error.
         levels = [f"--log-level-console={log}", f"--log-level-stderr={'error' if log == 'off' else 'off'}"]
         config = [f"--config={self.config}"] if self.config else []
         words = [PROGRAM, f"--stanza={self.stanza}", *config, *levels, "--no-log-timestamp", *options]
@@ -81,7 +81,7 @@ class Client:
         return [*limit, *as_user(self.user), *words, command, *arguments]
 
     def log(self, command: str, *options: str, wait: float = 0.0, level: str = "info") -> list[Line]:
-        """Run a command that works; what it said. `wait` is how long another holder of the stanza's lock may take."""
+        """Run a command and return its log. `wait` is how long to wait for another holder of the stanza's lock."""
         end = time.monotonic() + wait
         while True:
             try:
@@ -100,7 +100,7 @@ class Client:
         return parse_log(text)
 
     def ask(self, command: str, *options: str, arguments: Sequence[str] = ()) -> Any:
-        """Run a command that answers in JSON."""
+        """Run a command that writes JSON."""
         said = self.read(command, "--output=json", *options, arguments=arguments)
         try:
             # A repository that was read with a wrong key is quoted in its messages as it is.
@@ -136,7 +136,7 @@ class Client:
 
 
 def as_user(user: str | None) -> list[str]:
-    """What root puts before a program to run it as somebody; the kernel kills it when this process is gone."""
+    """The prefix with which root runs a program as another user; the kernel kills it when this process ends."""
     mortal = ["setpriv", "--pdeathsig", "KILL"]
     if user is None or os.geteuid() != 0 or user == "root":
         return mortal
@@ -146,7 +146,7 @@ def as_user(user: str | None) -> list[str]:
 
 
 def parse_log(text: str) -> list[Line]:
-    """Messages of a log without times; an indented line continues the one before it, others are an answer."""
+    """Messages of a log without times; an indented line continues the one before it, other lines are output."""
     lines: list[Line] = []
     for raw in text.split("\n"):
         match = _LOG.match(raw)
@@ -160,24 +160,24 @@ def parse_log(text: str) -> list[Line]:
 
 
 def parse_error(text: str) -> tuple[int, str]:
-    """Number and words of the first error, hints with it."""
+    """Code and text of the first error, with its hints."""
     rows = text.split("\n")
     for number, row in enumerate(rows):
         match = _ERROR.match(row.strip())
         if not match:
             continue
-        told = [match[2]]
+        words = [match[2]]
         for more in rows[number + 1 :]:
             if not more.startswith(" ") or _LOG.match(more):
                 break
-            told.append(more.strip())
-        return int(match[1]), _printable("; ".join(told))
+            words.append(more.strip())
+        return int(match[1]), _printable("; ".join(words))
     rest = [row.strip() for row in rows if row.strip()]
     return 0, _printable(rest[-1]) if rest else ""
 
 
 def _printable(text: str) -> str:
-    """A repository that was read with a wrong key shows up as noise in its messages."""
+    """Remove noise: messages quote a repository that was read with a wrong key."""
     shown = "".join(letter if letter.isprintable() and letter != "\ufffd" else "?" for letter in text)
     return shown if len(shown) <= 600 else shown[:600] + " …"
 
@@ -210,7 +210,7 @@ def open_client(
     timeout: float | None = None,
     owner_of: Callable[[str], str | None] | None = None,
 ) -> Client:
-    """A client that works as the owner of the data directory: what root wrote, the server could not add to."""
+    """A client that runs as the owner of the data directory: the server could not write to files of root."""
     if shutil.which(PROGRAM) is None:
         raise PgBackRestError(f"{PROGRAM} is not installed on this host: role postgres_pitr sets it up")
     if config and not os.path.exists(config):

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A drill of the physical backups: the end of the archive recovered into a scratch cluster, asked, and thrown away.
+"""A drill of physical backups: recovers the end of the archive into a scratch cluster, checks it, and removes it.
 
-The verdict stays with the backup as an annotation of pgBackRest's.
+The result is stored as an annotation of the backup in pgBackRest.
 """
 
 from __future__ import annotations
@@ -18,22 +18,27 @@ from glob import glob
 from typing import Any, Iterator, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.arguments import ArgumentFault
-from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, rfc3339
+from ansible_collections.day2.ops.plugins.module_utils.drill.newest_row import newest_row
+from ansible_collections.day2.ops.plugins.module_utils.drill.options import Drill
+from ansible_collections.day2.ops.plugins.module_utils.drill.result import Drilled, outcome_of
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import arguments
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.archive import open_archive
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.client import Client
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.info import PROVEN
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.isolation import check_preloaded, isolate
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.restore import RESTORE, run_physical
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.scratch import discard, is_scratch
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.request import SCRATCH_PORT, Request
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.restore import into_scratch
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.scratch import Scratch, discard, is_scratch
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.target import parse_target
 from ansible_collections.day2.ops.plugins.module_utils.postgres.cluster import Cluster, programs_of
 from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login
-from ansible_collections.day2.ops.plugins.module_utils.restore.drill import Drill, newest_row, outcome_of
-from ansible_collections.day2.ops.plugins.module_utils.restore.drills import Drilled
 from ansible_collections.day2.ops.plugins.module_utils.restore.proof import prove_site
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import rfc3339_ms
 
 _PREFIX = "day2-pitr-drill-"
 _SUPERUSER = "postgres"
-# What means something for backup sets only.
+# Options that apply to backup sets only.
 _LOGICAL = {
     "repository": None, "series": None, "copy_to": None, "place": "cluster", "sets": 1, "disk_budget": None,
     "identity": None,
@@ -41,7 +46,7 @@ _LOGICAL = {
 
 
 def run(drill: Drill, params: Mapping[str, Any], check_mode: bool = False) -> dict[str, Any]:
-    """Recover, ask, remove. What is left of interrupted drills is removed first."""
+    """Recover, check, remove. Remains of interrupted drills are removed first."""
     given = [name for name, default in _LOGICAL.items() if params[name] not in (None, default)]
     if given:
         raise ArgumentFault(f"{', '.join(repr(name) for name in given)}: not with method physical")
@@ -49,46 +54,50 @@ def run(drill: Drill, params: Mapping[str, Any], check_mode: bool = False) -> di
     if os.geteuid() == 0:
         raise Day2Error("PostgreSQL does not run as root: run this as another user, such as postgres (become_user)")
     with _folder(drill) as folder:
-        call = _call(drill, params, folder)
         if check_mode:
-            return {"changed": True, "drills": [], "steps": [], "msg": run_physical(call, True)["msg"]}
-        drilled = _one(drill, params, call)
+            _client, _scratch, planned = _restored(drill, params, folder, True)
+            return {"changed": True, "drills": [], "steps": [], "msg": planned["msg"]}
+        drilled = _one(drill, params, folder)
     return outcome_of([drilled], drill.targets, f"Recovery drill of {drill.database}")
 
 
-def _call(drill: Drill, params: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """The parameters of a restore into the folder."""
-    return {
-        **{name: about.get("default") for name, about in RESTORE.items()},
-        **{name: params[name] for name in arguments.STANZA},
-        "state": "present",
-        "force": False,
-        "jobs": params["jobs"],
-        "bin_dir": drill.bin_dir,
-        "timeout": params["timeout"],
-        "recovery_timeout": params["time_budget"],
-        "recover_to": "latest" if params["source"] in (None, "latest") else {"time": params["source"]},
-        "scratch_cluster": folder,
-        "scratch_settings": dict(drill.settings),
-    }
+def _restored(
+    drill: Drill, params: Mapping[str, Any], folder: str, check_mode: bool
+) -> tuple[Client, Scratch, dict[str, Any]]:
+    """Restore into a scratch cluster in the folder, or plan it."""
+    client = arguments.client(params)
+    scratch = Scratch(folder, SCRATCH_PORT, client.user)
+    request = Request(
+        target=parse_target("latest" if params["source"] in (None, "latest") else {"time": params["source"]}),
+        pause=False,
+        data=client.setting("pg1-path") or "",
+        keep_data=True,
+        force=False,
+        limit=drill.time_budget,
+        scratch=scratch,
+        settings=drill.settings,
+        jobs=params["jobs"],
+    )
+    return client, scratch, into_scratch(open_archive(client, drill.bin_dir), request, scratch, check_mode)
 
 
-def _one(drill: Drill, params: Mapping[str, Any], call: Mapping[str, Any]) -> Drilled:
+def _one(drill: Drill, params: Mapping[str, Any], folder: str) -> Drilled:
     began, begun = time.time(), time.monotonic()
-    drilled = Drilled(_named("physical", params["stanza"], began), began)
+    drilled = Drilled("physical", began)
     try:
-        done = run_physical(call, False)
-        drilled.manifest = _named(done["plan"]["backup"]["label"], params["stanza"], began)
-        login = Login(host=call["scratch_cluster"], port=call["scratch_port"], user=_SUPERUSER)
+        client, scratch, done = _restored(drill, params, folder, False)
+        drilled.name = done["plan"]["backup"]["label"]
+        login = Login(host=scratch.folder, port=scratch.port, user=_SUPERUSER)
         isolate(login)
         proof = prove_site(login, drill.database, drill.expectations, drill.amcheck)
         drilled.words, drilled.rto = proof.words, time.monotonic() - begun
         drilled.failure = "; ".join(proof.faults[:10]) or None
         if drill.newest_row is not None:
-            # Without the site's query nobody knows: that the last commit is old may only mean that nothing was written.
-            drilled.rpo = max(0.0, began - newest_row(drill, login, drill.database, began))
+            # Without the site's query the RPO is unknown: an old last commit may only mean that nothing was written.
+            drilled.rpo = max(0.0, began - newest_row(drill.newest_row, login, drill.database))
         if drilled.failure is None:
-            _annotate(params, drilled)
+            proven = f"--annotation={PROVEN}={rfc3339_ms(drilled.began + drilled.rto)}"
+            client.log("annotate", f"--set={drilled.name}", proven, f"--repo={client.repo}")
     except Day2Error as exc:
         drilled.failure, drilled.rto = str(exc), time.monotonic() - begun
     return drilled
@@ -96,13 +105,13 @@ def _one(drill: Drill, params: Mapping[str, Any], call: Mapping[str, Any]) -> Dr
 
 @contextmanager
 def _folder(drill: Drill) -> Iterator[str]:
-    """An empty directory of this drill's own, and nothing of it afterwards."""
+    """A new empty directory for this drill, removed afterwards."""
     _clear(drill)
     try:
         folder = tempfile.mkdtemp(prefix=_PREFIX, dir=drill.scratch)
     except OSError as exc:
         raise Day2Error(f"the scratch directory {drill.scratch}: {exc.strerror}") from exc
-    # Held as long as this process lives: the next drill leaves this one alone.
+    # Held as long as this process runs, so that no other drill removes the directory.
     with open(f"{folder}.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
@@ -113,7 +122,7 @@ def _folder(drill: Drill) -> Iterator[str]:
 
 
 def _clear(drill: Drill) -> None:
-    """Clusters of drills whose process is gone."""
+    """Remove clusters of drills whose process has ended."""
     for path in glob(os.path.join(drill.scratch, f"{_PREFIX}*.lock")):
         if os.stat(path).st_uid != os.geteuid():
             continue
@@ -127,7 +136,7 @@ def _clear(drill: Drill) -> None:
 
 
 def _remove(drill: Drill, folder: str) -> None:
-    """Needs no repository: that it cannot be reached is no reason to let a server run."""
+    """Remove a scratch cluster without the repository, so that its server is stopped even if that is unreachable."""
     if not is_scratch(folder):
         # Nothing was restored yet.
         with suppress(OSError):
@@ -135,14 +144,3 @@ def _remove(drill: Drill, folder: str) -> None:
         return
     data = os.path.join(folder, "data")
     discard(Cluster(data, programs_of(data, drill.bin_dir)), folder)
-
-
-def _named(label: str, stanza: str, moment: float) -> Manifest:
-    """What a drill's line has to know of a backup."""
-    return Manifest(label, "physical", stanza, 0, moment, moment, [])
-
-
-def _annotate(params: Mapping[str, Any], drilled: Drilled) -> None:
-    label = drilled.manifest.id
-    proven = f"--annotation={PROVEN}={rfc3339(drilled.began + drilled.rto)}"
-    arguments.client(params).log("annotate", f"--set={label}", proven, f"--repo={params['pgbackrest_repo']}")

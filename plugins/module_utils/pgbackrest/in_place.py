@@ -4,8 +4,8 @@
 
 """A restore over the cluster itself, whose old files are kept beside it or reused.
 
-Before each step the journal says what is about to be done, so that whatever a killed run has left is finished by the
-next one, or goes back. A restore that fails while the old files are kept puts them back itself.
+Before each step it is recorded in a journal, so that the next run completes what a killed run left behind, or reverts
+it. A restore that fails while the old files are kept puts them back itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import recovery
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.archive import Archive
@@ -31,18 +30,20 @@ from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.place import (
     note,
     swept,
 )
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.preview import Preview, RestoreError, preview, stamp
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.preview import Preview, RestoreError, preview
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.reach import Unreachable
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.request import Request, options, recover, told
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.request import Request, options, recover, with_message
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.unarchived import Unarchived, unarchived
 from ansible_collections.day2.ops.plugins.module_utils.postgres.cluster import Cluster, programs_of
+from ansible_collections.day2.ops.plugins.module_utils.process import progress
 from ansible_collections.day2.ops.plugins.module_utils.process.locks import file_lock
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import basic, rfc3339_ms
 
 _RESUME_LIMIT = 600.0
 
 
 def restore(archive: Archive, request: Request, cluster: Cluster, check_mode: bool) -> dict[str, Any]:
-    """The outcome; a Day2Error says what was refused, or what stands."""
+    """Returns the outcome; a Day2Error names what was refused, or the state after a failure."""
     if check_mode:
         return _planned(archive, request, cluster, look(request.data))[1]
     _make_parent(request.data)
@@ -57,13 +58,13 @@ def restore(archive: Archive, request: Request, cluster: Cluster, check_mode: bo
 
 
 def _finishes(place: Place, request: Request) -> bool:
-    """Whether only the recovery of an interrupted restore is to go on."""
+    """Whether only the recovery of an interrupted restore has to continue."""
     same = place.journal is not None and place.journal.request == request.words
     return place.standing is Standing.RESTORED and same and _otherwise(place, request) is None
 
 
 def _otherwise(place: Place, request: Request) -> str | None:
-    """In words, that the files of an interrupted restore cannot be used for this one, though all are there.
+    """Message that the files of an interrupted restore cannot be used for this one, although they are complete.
 
     pgBackRest sets archive_mode while it restores them. A cluster that is only started then would ignore 'archiving',
     and its WAL could get among the original's.
@@ -81,12 +82,12 @@ def _planned(archive: Archive, request: Request, cluster: Cluster, place: Place)
         check_live(archive, cluster, place, request.keep_data, request.force or finishing)
     except RestoreError as exc:
         raise RestoreError(f"{exc}; {otherwise}" if otherwise else str(exc)) from exc
-    # What is there already is reused, or goes before the restore begins.
+    # Existing files are reused, or moved away before the restore begins.
     reuse = not request.keep_data or place.standing is not Standing.WHOLE
     try:
         plan = preview(archive, request.target, request.data, request.data if reuse and place.facts.data else None)
     except Unreachable as exc:
-        # A new timeline reaches nothing before its first segment is archived.
+        # A new timeline has no range before its first segment is archived.
         raise RestoreError(f"{exc}; {place.words}" if place.words else str(exc)) from exc
     lost = unarchived(archive, place.old(cluster))
     outcome: dict[str, Any] = {
@@ -101,7 +102,7 @@ def _planned(archive: Archive, request: Request, cluster: Cluster, place: Place)
 
 
 def _begun(archive: Archive, request: Request, cluster: Cluster, place: Place) -> tuple[Journal, Unarchived | None]:
-    """The server is stopped, and the old files are out of the way where they are kept."""
+    """Stop the server, and move the old files away if they are kept."""
     if place.journal is not None and place.standing is not Standing.WHOLE:
         journal = replace(place.journal, request=request.words)
         journal = journal if request.archives is None else replace(journal, archives=request.archives)
@@ -110,7 +111,7 @@ def _begun(archive: Archive, request: Request, cluster: Cluster, place: Place) -
             raise RestoreError(f"{request.data} was opened in this moment by the interrupted restore: run this again")
         return journal, unarchived(archive, place.old(cluster)) if journal.kept else None
     was_running = cluster.running() is not None or (place.journal is not None and place.journal.was_running)
-    # Where nothing is, the files come beside nothing.
+    # Without a data directory there is nothing to keep.
     kept = _free_name(request.data) if request.keep_data and place.facts.data else None
     journal = Journal(
         Step.STOP,
@@ -120,7 +121,7 @@ def _begun(archive: Archive, request: Request, cluster: Cluster, place: Place) -
         not request.keep_data and place.facts.data,
         was_running,
         archives(archive, request, cluster, place),
-        rfc3339(time.time()),
+        rfc3339_ms(time.time()),
     )
     note(request.data, journal)
     try:
@@ -141,7 +142,7 @@ def _refuse(why: str) -> None:
 
 
 def _untouched(cluster: Cluster, data: str, was_running: bool, why: str) -> str:
-    """Let the cluster run again; what stands, for the message. Without that the journal stays, for `revert`."""
+    """Start the cluster again; returns the state for the message. If that fails the journal stays, for `revert`."""
     try:
         _resume(cluster, was_running)
     except (OSError, Day2Error) as exc:
@@ -175,12 +176,13 @@ def _restored(
     data = request.data
     try:
         if not journal.delta:
-            # Before the new request is noted, with which files of the earlier one would be taken for its own.
+            # Before the new request is recorded: otherwise files of the earlier one would be taken for its own.
             discard(data)
         note(data, journal.at(Step.RESTORE))
         _make_directory(data, archive.client.user)
         begun = time.monotonic()
         place = [f"--pg1-path={data}", *([] if journal.archives else ["--archive-mode=off"])]
+        progress.phase(f"restoring {plan.backup.label}")
         archive.client.log("restore", *options(archive, request, plan), *place, *(["--delta"] if journal.delta else []))
         taken = time.monotonic() - begun
         note(data, journal.at(Step.RECOVER))
@@ -208,11 +210,11 @@ def _recovered(
     forget(data)
     done["warnings"] = [*outcome.get("warnings", []), *done["warnings"], *_silent(request, journal)]
     where = f"in {data}" + (f"; the old files are in {kept}" if kept else "")
-    return told({**outcome, **done, "kept": kept, "archives": journal.archives}, plan, where)
+    return with_message({**outcome, **done, "kept": kept, "archives": journal.archives}, plan, where)
 
 
 def _silent(request: Request, journal: Journal) -> list[str]:
-    """That nothing is archived is told where nobody asked for it."""
+    """Warn that the restored cluster archives nothing, unless that was requested."""
     if journal.archives or request.archives is not None:
         return []
     return [
@@ -233,7 +235,7 @@ def _lost(place: Place, journal: Journal, lost: Unarchived | None) -> dict[str, 
 
 
 def _failed(cluster: Cluster, data: str, journal: Journal, cause: Exception) -> str:
-    """Go back where that is possible; what stands, for the message."""
+    """Put the old files back if possible; returns the state for the message."""
     if journal.kept is None:
         return f"{cause}. {data} is not whole: repair the cause and restore again, nothing else can start it"
     kept = _beside(data, journal)
@@ -254,7 +256,7 @@ def _put_back(cluster: Cluster, data: str, kept: str, was_running: bool) -> None
 
 
 def revert(cluster: Cluster, check_mode: bool) -> dict[str, Any]:
-    """Back to the old files of a restore that was interrupted. A second time it changes nothing."""
+    """Put the old files of an interrupted restore back. A second run changes nothing."""
     data = cluster.data
     if check_mode:
         return _reverted(cluster, look(data), True)
@@ -263,7 +265,7 @@ def revert(cluster: Cluster, check_mode: bool) -> dict[str, Any]:
 
 
 def programs(data: str, bin_dir: str | None) -> str:
-    """The folder of the server's programs, by the data directory or by the old files beside it."""
+    """Directory of the server's programs, by the version in the data directory or in the old files beside it."""
     place = look(data)
     return programs_of(data, bin_dir) or (programs_of(place.kept, bin_dir) if place.kept else "")
 
@@ -302,14 +304,14 @@ def _beside(data: str, journal: Journal) -> str:
 
 
 def _free_name(data: str) -> str:
-    """A dated name beside the data directory that nothing has."""
-    dated = f"{os.path.basename(data)}.{stamp(time.time())}"
+    """An unused dated name beside the data directory."""
+    dated = f"{os.path.basename(data)}.{basic(time.time()).rstrip('Z')}"
     names = [dated, *(f"{dated}.{number}" for number in range(1, 100))]
     return next(name for name in names if not os.path.lexists(os.path.join(os.path.dirname(data), name)))
 
 
 def _make_parent(data: str) -> None:
-    """On a host that never had a cluster there is no place for the lock and the journal yet."""
+    """Create the parent directory, for the lock and the journal, on a host that never had a cluster."""
     try:
         os.makedirs(os.path.dirname(data), exist_ok=True)
     except OSError as exc:
@@ -317,7 +319,7 @@ def _make_parent(data: str) -> None:
 
 
 def _make_directory(data: str, user: str | None) -> None:
-    """An empty data directory, where there is none."""
+    """Create an empty data directory if there is none."""
     if os.path.isdir(data):
         return
     os.makedirs(data, mode=0o700)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What pgBackRest says of a stanza (`info --output=json`), as records. Pure."""
+"""Records of a stanza from `pgbackrest info --output=json`. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Mapping, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.target import TargetError, parse_time
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.wal import format_lsn, parse_lsn
+from ansible_collections.day2.ops.plugins.module_utils.units.lsn import format_lsn, parse_lsn
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import rfc3339_ms
 
-# The annotation by which a drill leaves its proof.
+# The annotation in which a drill stores its proof.
 PROVEN = "day2-proven"
 
 
@@ -62,7 +62,7 @@ class Backup:
 
     @property
     def proven(self) -> float | None:
-        """When a drill restored it, POSIX seconds; what somebody else wrote there is no proof."""
+        """When a drill restored it, POSIX seconds; None for a value that no drill wrote."""
         try:
             return parse_time(self.annotations[PROVEN])
         except (KeyError, TargetError):
@@ -73,8 +73,8 @@ class Backup:
         return {
             "label": self.label,
             "type": self.kind.word,
-            "started": rfc3339(self.start),
-            "stopped": rfc3339(self.stop),
+            "started": rfc3339_ms(self.start),
+            "stopped": rfc3339_ms(self.stop),
             "duration": round(self.stop - self.start, 3),
             "start_lsn": format_lsn(self.start_lsn),
             "stop_lsn": format_lsn(self.stop_lsn),
@@ -93,7 +93,7 @@ class Backup:
 
 @dataclass(frozen=True)
 class Database:
-    """A version of the cluster that the stanza has seen; `archive` is the folder of its WAL, such as 15-1."""
+    """A version of the cluster in the stanza; `archive` is the folder of its WAL, such as 15-1."""
 
     id: int
     version: str
@@ -117,20 +117,20 @@ class Stanza:
 
     @property
     def current(self) -> Database | None:
-        """The cluster as it is since its last upgrade."""
+        """The cluster since its last upgrade."""
         return self.databases[-1] if self.databases else None
 
     @property
     def usable(self) -> list[Backup]:
         """Backups of the current cluster without page errors."""
         now = self.current
-        return [each for each in self.backups if now and each.database == now.id and not each.error]
+        return [backup for backup in self.backups if now and backup.database == now.id and not backup.error]
 
 
 def parse_info(answer: Any, name: str, repo: int = 1) -> Stanza:
-    """One stanza as one repository has it. InfoError for what the repository's status is, whatever the exit status."""
+    """One stanza in one repository. InfoError for a bad status of the repository, whatever the exit status."""
     try:
-        found = [each for each in answer if each["name"] == name]
+        found = [stanza for stanza in answer if stanza["name"] == name]
         if not found:
             raise InfoError(f"there is no stanza '{name}' in the configuration or the repository")
         entry = found[0]
@@ -138,8 +138,8 @@ def parse_info(answer: Any, name: str, repo: int = 1) -> Stanza:
         return Stanza(
             name=name,
             backups=sorted(
-                (_backup(each) for each in entry["backup"] if each["database"]["repo-key"] == repo),
-                key=lambda each: (each.stop, each.label),
+                (_backup(backup) for backup in entry["backup"] if backup["database"]["repo-key"] == repo),
+                key=lambda backup: (backup.stop, backup.label),
             ),
             databases=_databases(entry, repo),
             cipher=str(entry.get("cipher", "none")),
@@ -149,15 +149,15 @@ def parse_info(answer: Any, name: str, repo: int = 1) -> Stanza:
         raise InfoError(f"pgbackrest info answers in a shape that is not known: {exc!r}") from exc
 
 
-# pgBackRest ends with 0 whatever it found; the numbers are its own (command/info).
+# pgBackRest exits with 0 whatever it finds; the codes are its own (command/info).
 _FINE, _NO_BACKUP = 0, 2
 _MISSING = (1, 3)
 
 
 def _check_status(entry: Mapping[str, Any], repo: int) -> None:
-    status = next((each["status"] for each in entry["repo"] if each["key"] == repo), None)
+    status = next((repository["status"] for repository in entry["repo"] if repository["key"] == repo), None)
     if status is None:
-        known = ", ".join(str(each["key"]) for each in entry["repo"])
+        known = ", ".join(str(repository["key"]) for repository in entry["repo"])
         raise InfoError(f"'repo' is {repo}; the configuration has {known or 'none'}")
     code, words = int(status["code"]), str(status["message"])
     if code in (_FINE, _NO_BACKUP):
@@ -168,16 +168,16 @@ def _check_status(entry: Mapping[str, Any], repo: int) -> None:
 
 
 def _databases(entry: Mapping[str, Any], repo: int) -> list[Database]:
-    archives = {each["database"]["id"]: str(each["id"]) for each in entry["archive"]}
+    archives = {archive["database"]["id"]: str(archive["id"]) for archive in entry["archive"]}
     found = []
-    for each in entry["db"]:
-        if each.get("repo-key", repo) == repo:
-            number = int(each["id"])
-            version = str(each["version"])
-            # Before anything was archived the folder is not listed; this is how it is named.
+    for database in entry["db"]:
+        if database.get("repo-key", repo) == repo:
+            number = int(database["id"])
+            version = str(database["version"])
+            # Before anything was archived the directory is not listed; this is its name.
             archive = archives.get(number, f"{version}-{number}")
-            found.append(Database(number, version, str(each["system-id"]), archive))
-    return sorted(found, key=lambda each: each.id)
+            found.append(Database(number, version, str(database["system-id"]), archive))
+    return sorted(found, key=lambda database: database.id)
 
 
 def _backup(raw: Mapping[str, Any]) -> Backup:

@@ -2,19 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What came out of a physical backup and would reach out of a drill's cluster is made unusable, before anybody asks."""
+"""Disables everything in a restored cluster that would connect out of a drill, before any query runs."""
 
 from __future__ import annotations
 
 from typing import Any, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.arguments import ArgumentFault
-from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, ask, connected, identifier, tell
+from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, ask, connected, execute, identifier
 
-# Libraries whose workers run a site's jobs by themselves.
+# Libraries whose background workers run the site's jobs.
 _SCHEDULERS = ("pg_cron", "pg_partman_bgw", "pg_timetable", "pg_squeeze")
 _DATABASES = "SELECT datname FROM pg_database WHERE datallowconn ORDER BY datname"
-# Event triggers first: they would hear of the rest.
+# Event triggers first: the other statements would fire them.
 _TRIGGERS = "SELECT evtname FROM pg_event_trigger WHERE evtenabled <> 'D'"
 _MAPPINGS = "SELECT srvname, CASE WHEN umuser = 0 THEN NULL ELSE usename END FROM pg_user_mappings"
 _WRAPPERS = "SELECT fdwname FROM pg_foreign_data_wrapper WHERE fdwhandler <> 0"
@@ -34,13 +34,13 @@ def check_preloaded(settings: Mapping[str, str]) -> None:
 
 
 def isolate(login: Login) -> None:
-    """In every database: no event trigger, no user mapping, no handler of foreign data, no subscription."""
+    """Disable event triggers, user mappings, handlers of foreign data and subscriptions in every database."""
     with connected(login) as connection:
         names = [str(name) for (name,) in ask(connection, _DATABASES)]
     for name in names:
         with connected(login, name) as connection:
             for statement in _statements(connection):
-                tell(connection, statement)
+                execute(connection, statement)
             connection.commit()
 
 

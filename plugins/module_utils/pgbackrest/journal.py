@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a restore in place is doing, written down before each step, and what a killed one has left. Pure.
+"""The journal of a restore in place, written before each step, and the state that a killed restore has left. Pure.
 
 The journal lies beside the data directory, so that the next run knows which directory is whose. It names directories
 by their last part only: whoever may write there cannot have another one moved or removed.
@@ -24,11 +24,11 @@ _STAMP = r"\d{8}T\d{6}(?:\.\d+)?"
 
 
 class JournalError(Day2Error):
-    """A journal that nobody can take for one."""
+    """A file that is not a valid journal."""
 
 
 class Step(str, Enum):
-    """What is about to be done; what it was when the run was killed may be done or not."""
+    """The step that is about to be done; after a kill it may be done or not."""
 
     STOP = "stop the server"
     PUT_ASIDE = "put the old files aside"
@@ -39,7 +39,7 @@ class Step(str, Enum):
 @dataclass(frozen=True)
 class Journal:
     """`kept` is the name that the old files get, None where there are none or they are overwritten (`delta`);
-    `archives` whether the cluster goes on archiving; `request` what was asked for, equal for equal requests."""
+    `archives` whether the restored cluster archives; `request` describes the options, equal for equal requests."""
 
     step: Step
     request: str
@@ -58,21 +58,21 @@ class Journal:
 
 
 class Standing(Enum):
-    """What there is of the data directory."""
+    """State of the data directory."""
 
-    # A cluster that belongs to nobody's restore: the old one, or one that was opened since.
+    # A cluster that is not an unfinished restore: the old one, or one that was opened since.
     WHOLE = "whole"
-    # A restore's own, which nobody has written to: it may go.
+    # Partly restored files, to which nobody has written: they may be removed.
     PARTIAL = "partial"
-    # The same, with all its files: its recovery can go on.
+    # All files restored: the recovery can continue.
     RESTORED = "restored"
-    # The old files, of which some were overwritten: only another restore makes them whole.
+    # Old files, some of which were overwritten: only another restore makes them complete.
     OVERWRITTEN = "overwritten"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is there: the directory, its pg_control, its recovery.signal; the kept directory."""
+    """What exists: the directory, its pg_control, its recovery.signal, the kept directory."""
 
     data: bool
     control: bool
@@ -106,18 +106,18 @@ def lock_path(data: str) -> str:
 
 
 def discarded_path(data: str) -> str:
-    """Where a restore's own files go before they are removed, which takes longer than a rename."""
+    """Where restored files are moved before they are removed, because removing takes longer than a rename."""
     folder, name = os.path.split(data.rstrip("/"))
     return os.path.join(folder, f".{name}.day2-discarded")
 
 
 def is_kept(data: str, name: str) -> bool:
-    """Whether a name beside a data directory is that of old files."""
+    """Whether a name beside a data directory is that of kept old files."""
     return bool(re.fullmatch(re.escape(os.path.basename(data.rstrip("/"))) + r"\." + _STAMP, name))
 
 
 def parse_journal(text: str, data: str) -> Journal:
-    """JournalError for what no run of this module wrote."""
+    """Parse a journal; JournalError if no run of this module wrote it."""
     try:
         said = _of_this_version(json.loads(text))
         kept = _kept(said["kept"], data)
@@ -156,8 +156,8 @@ def _truth(said: Mapping[str, Any], name: str) -> bool:
     return bool(said[name])
 
 
-def told(journal: Journal, stands: Standing, data: str, kept: str | None) -> str:
-    """Where everything is, and what to do, for people and messages. `kept` is the old files' path if it is there."""
+def describe(journal: Journal, stands: Standing, data: str, kept: str | None) -> str:
+    """Message with the state of an interrupted restore and what to do. `kept` is the path of the old files, if any."""
     begun = f"a restore of {data} that began {journal.began} ({journal.request}) was interrupted"
     again = "run the same restore again to finish it"
     if stands is Standing.OVERWRITTEN:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The data directory that a restore in place is to fill: what is there, whose it is, and what lies beside it."""
+"""The data directory of a restore in place: its state, its owner, and files of earlier restores beside it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.journal import
     Facts,
     Journal,
     Standing,
+    describe,
     discarded_path,
     is_kept,
     journal_path,
     parse_journal,
     standing,
-    told,
 )
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.movable import rename_fault
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.preview import RestoreError
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.request import Request
 from ansible_collections.day2.ops.plugins.module_utils.postgres.cluster import Cluster
@@ -44,23 +45,23 @@ class Place:
 
     @property
     def kept(self) -> str | None:
-        """The old files of the interrupted restore, while they are there."""
+        """The old files of the interrupted restore, as long as they exist."""
         if self.journal is None or self.journal.kept is None or not self.facts.kept:
             return None
         return os.path.join(os.path.dirname(self.data), self.journal.kept)
 
     @property
     def words(self) -> str | None:
-        return told(self.journal, self.standing, self.data, self.kept) if self.journal else None
+        return describe(self.journal, self.standing, self.data, self.kept) if self.journal else None
 
     def old(self, cluster: Cluster) -> Cluster:
-        """The cluster that is to be replaced, wherever its files are now."""
+        """The cluster to be replaced, wherever its files are now."""
         aside = self.standing in (Standing.PARTIAL, Standing.RESTORED) and self.kept is not None
         return replace(cluster, data=self.kept) if aside and self.kept else cluster
 
 
 def look(data: str) -> Place:
-    """RestoreError or JournalError where it cannot be told."""
+    """Examine a data directory; RestoreError or JournalError if its state is unclear."""
     folder = os.path.dirname(data)
     try:
         others = sorted(os.path.join(folder, name) for name in _names(folder) if is_kept(data, name))
@@ -89,7 +90,7 @@ def _journal(data: str) -> Journal | None:
 
 
 def note(data: str, journal: Journal) -> None:
-    """On disk before the step that it names."""
+    """Write the journal to disk, before the step that it names."""
     try:
         write_atomic(journal_path(data), journal.render())
     except OSError as exc:
@@ -97,7 +98,7 @@ def note(data: str, journal: Journal) -> None:
 
 
 def forget(data: str) -> None:
-    """The journal goes, for nothing is half done any more."""
+    """Remove the journal, when the restore is completed or reverted."""
     try:
         os.unlink(journal_path(data))
     except FileNotFoundError:
@@ -109,7 +110,7 @@ def forget(data: str) -> None:
 
 
 def discard(data: str, instead: str | None = None) -> None:
-    """A restore's own files go; `instead` comes in their place before they are removed. Raises OSError too."""
+    """Remove restored files; `instead` takes their place before they are removed. Raises OSError too."""
     swept(data)
     if os.path.lexists(data):
         os.rename(data, discarded_path(data))
@@ -120,7 +121,7 @@ def discard(data: str, instead: str | None = None) -> None:
 
 
 def swept(data: str) -> None:
-    """Remove what earlier runs were about to remove."""
+    """Remove directories that earlier runs had begun to remove."""
     try:
         if os.path.lexists(discarded_path(data)):
             shutil.rmtree(discarded_path(data))
@@ -139,7 +140,7 @@ def _sync(folder: str) -> None:
 
 
 def check_live(archive: Archive, cluster: Cluster, place: Place, keep_data: bool, force: bool) -> None:
-    """RestoreError for a cluster that may not be restored over."""
+    """RestoreError for a cluster that must not be overwritten."""
     data, ours = cluster.data, place.standing is not Standing.WHOLE
     identifier = identifier_of(cluster, place)
     if identifier is not None and identifier != archive.database.system_identifier:
@@ -159,24 +160,25 @@ def check_live(archive: Archive, cluster: Cluster, place: Place, keep_data: bool
         )
     if keep_data and place.standing is Standing.OVERWRITTEN:
         raise RestoreError(f"{place.words}; there are no old files to keep")
-    if keep_data and not ours and os.path.ismount(data):
-        raise RestoreError(f"{data} is a file system of its own and cannot be renamed: use 'keep_data' false")
+    fault = rename_fault(data) if keep_data and not ours and os.path.isdir(data) else None
+    if fault is not None:
+        raise RestoreError(f"{fault}; nothing was touched")
     links = os.path.join(data, "pg_tblspc")
     if keep_data and not ours and os.path.isdir(links) and os.listdir(links):
         raise RestoreError(f"{data} has tablespaces, which lie elsewhere: use 'keep_data' false, or 'scratch_cluster'")
 
 
 def identifier_of(cluster: Cluster, place: Place) -> str | None:
-    """Of the cluster that is to be replaced; None where there is none."""
+    """The system identifier of the cluster to be replaced; None if there is none."""
     if place.journal is not None and place.standing is not Standing.WHOLE and place.kept is None:
         return place.journal.identifier
     return place.old(cluster).control().get("Database system identifier")
 
 
 def archives(archive: Archive, request: Request, cluster: Cluster, place: Place) -> bool:
-    """Whether the restored cluster goes on archiving: the one that the stanza backs up does, a copy of it does not.
+    """Whether the restored cluster archives: the cluster that the stanza backs up does, a copy of it does not.
 
-    A copy that archived under the same timeline would put its WAL among the original's.
+    The WAL of a copy would be mixed with the original's, under the same timeline.
     """
     if request.archives is not None:
         return request.archives
@@ -186,7 +188,7 @@ def archives(archive: Archive, request: Request, cluster: Cluster, place: Place)
         return False
     try:
         with open(os.path.join(request.data, "postgresql.auto.conf"), encoding="utf-8", errors="replace") as stream:
-            # The last line counts; without one the server's own configuration does.
+            # The last line applies; without one the server's own configuration does.
             said = [word.lower() for word in _ARCHIVE_MODE.findall(stream.read())]
     except FileNotFoundError:
         said = []

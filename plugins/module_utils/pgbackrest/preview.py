@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a physical restore would do, and whether it can: everything that is looked at before anything is touched."""
+"""The plan of a physical restore, and whether it can be done: all checks before anything is changed."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ import shutil
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import rfc3339
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import branches, record
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.archive import Archive
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.info import Backup
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.reach import Range, Reach, Unreachable, choose
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.scratch import Scratch
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.target import Aim, Target
+from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.wal import parse_segment
+from ansible_collections.day2.ops.plugins.module_utils.process.files import entries
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
     BYTES,
     Unit,
     format_duration,
     format_quantity,
 )
-from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import record
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.archive import Archive
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.info import Backup
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.reach import Range, Reach, choose
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.scratch import Scratch
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.target import Aim, Target
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.wal import parse_segment
-from ansible_collections.day2.ops.plugins.module_utils.process.files import entries
 
 _LOG_PATH = "/var/log/pgbackrest"
-# Segments that a recovery keeps while it replays.
+# Number of segments that a recovery keeps during replay.
 _WAL_ROOM = 8
 
 
 class RestoreError(Day2Error):
-    """A restore that is refused, or that failed; the message says what stands."""
+    """A restore that was refused, or that failed; the message describes the state."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +75,15 @@ class Preview:
 
 
 def log_folder(archive: Archive) -> str:
-    """Where pgBackRest logs is where this cluster's owner may write."""
+    """pgBackRest's log directory, in which the owner of the cluster can write."""
     return archive.client.setting("log-path") or _LOG_PATH
 
 
 def preview(archive: Archive, target: Target, place: str, reuse: str | None) -> Preview:
-    """Unreachable or RestoreError say why not. `place` is where the files go; `reuse` a directory that delta takes."""
+    """The plan; Unreachable or RestoreError if refused. `place` is the destination, `reuse` a directory for delta."""
     reach = archive.reach(target.timeline)
     found = archive.find(reach, target) if target.aim in (Aim.NAME, Aim.XID) else None
-    backup, span = choose(reach, target, found)
+    backup, span = _chosen(archive, reach, target, found)
     first = parse_segment(backup.start_wal, reach.size).number
     segments = _until(archive, reach, target, span, found) - first + 1
     needed = backup.size + _WAL_ROOM * reach.size
@@ -101,8 +100,23 @@ def preview(archive: Archive, target: Target, place: str, reuse: str | None) -> 
     return made
 
 
+def _chosen(archive: Archive, reach: Reach, target: Target, found: int | None) -> tuple[Backup, Range]:
+    """The backup and its range, if the target exists exactly once. Ambiguous or Unreachable otherwise."""
+    others = branches.elsewhere(archive, reach, target)
+    try:
+        backup, span = choose(reach, target, found)
+    except Unreachable as exc:
+        if others:
+            raise Unreachable(f"{exc}; {branches.words(others)}") from exc
+        raise
+    branches.refuse_ambiguous(reach, target, found, others)
+    if target.aim is Aim.NAME and found is not None:
+        branches.refuse_repeated(archive, reach, target, backup.stop_lsn, found)
+    return backup, span
+
+
 def _until(archive: Archive, reach: Reach, target: Target, span: Range, found: int | None) -> int:
-    """The number of the last segment that is replayed; of a time by when segments were stored, which is close."""
+    """The number of the last replayed segment; for a time it is estimated from when segments were stored."""
     lsn = target.lsn if target.aim is Aim.LSN else found
     if lsn is not None:
         return lsn // reach.size
@@ -125,8 +139,3 @@ def _existing(path: str) -> str:
 
 def check_scratch(archive: Archive, scratch: Scratch) -> None:
     scratch.check(archive.client.setting("pg1-path"))
-
-
-def stamp(moment: float) -> str:
-    """A date for a directory's name."""
-    return rfc3339(moment)[:19].replace("-", "").replace(":", "")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Waiting for a recovery to get where it should: a predicate, a limit, and the last state in the error."""
+"""Waits until a recovery has reached its target: a predicate, a limit, and the last state in the error."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import rfc3339
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.target import Aim, Target
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.wal import format_lsn, parse_lsn
 from ansible_collections.day2.ops.plugins.module_utils.postgres.cluster import Cluster
 from ansible_collections.day2.ops.plugins.module_utils.postgres.server import ServerError
+from ansible_collections.day2.ops.plugins.module_utils.units.lsn import format_lsn, parse_lsn
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_duration
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import rfc3339_ms
 
 _POLL = 0.2
-# A server that was asked to start has so long to write its postmaster.pid.
+# Seconds that a starting server has to write its postmaster.pid.
 _START = 30.0
 # Commit times are in whole microseconds.
 _MICROSECOND = 1e-6
@@ -31,12 +31,12 @@ SELECT pg_is_in_recovery(), coalesce(pg_last_wal_replay_lsn()::text, ''),
 
 
 class RecoveryError(Day2Error):
-    """A recovery that ended early, took too long, or did not get where it should."""
+    """A recovery that ended early, took too long, or missed its target."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What a server says of its recovery. `time` is the last replayed commit, POSIX seconds."""
+    """State of a recovery. `time` is the last replayed commit, POSIX seconds."""
 
     in_recovery: bool
     lsn: int | None
@@ -49,14 +49,14 @@ class State:
             "in_recovery": self.in_recovery,
             "paused": self.paused,
             "lsn": format_lsn(self.lsn) if self.lsn is not None else None,
-            "time": rfc3339(self.time) if self.time is not None else None,
+            "time": rfc3339_ms(self.time) if self.time is not None else None,
             "timeline": self.timeline,
         }
 
     def __str__(self) -> str:
         what = "paused" if self.paused else "recovering" if self.in_recovery else "open"
         lsn = format_lsn(self.lsn) if self.lsn is not None else "nowhere yet"
-        return f"{what} at {lsn}" + (f", last commit of {rfc3339(self.time)}" if self.time is not None else "")
+        return f"{what} at {lsn}" + (f", last commit of {rfc3339_ms(self.time)}" if self.time is not None else "")
 
 
 def state_of(cluster: Cluster) -> State:
@@ -79,7 +79,7 @@ def wait(
     log: str | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> State:
-    """Until the server is open, or paused at its target. RecoveryError with its last words when it ends before."""
+    """Wait until the server is open, or paused at its target. RecoveryError with its last messages otherwise."""
     begun = clock()
     seen, alive = "it has not answered yet", False
     while True:
@@ -102,7 +102,7 @@ def wait(
 
 
 def check(state: State, target: Target, found_lsn: int | None) -> None:
-    """RecoveryError when what was recovered is not what was asked for."""
+    """RecoveryError if the recovered state differs from the target."""
     wanted = target.lsn if target.aim is Aim.LSN else found_lsn
     if wanted is not None and (state.lsn is None or state.lsn < wanted):
         raise RecoveryError(f"the recovery stopped before {target}: it is {state}")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a physical restore is asked for, and what restores into every place have in common."""
+"""Options of a physical restore, and the steps that restores in place and scratch clusters share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.arguments import ArgumentFault, seconds
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest import record, recovery
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.archive import Archive
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.client import Client
@@ -19,7 +18,11 @@ from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.preview import
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.scratch import Scratch
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.target import Aim, Target, parse_target
 from ansible_collections.day2.ops.plugins.module_utils.postgres.cluster import Cluster
+from ansible_collections.day2.ops.plugins.module_utils.process import progress
+from ansible_collections.day2.ops.plugins.module_utils.units.lsn import format_lsn
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_duration
 
+SCRATCH_PORT = 54329
 # With arguments.STANZA: the options of pg_restore with method physical, as fragment `physical.restore` documents them.
 RESTORE: dict[str, dict[str, Any]] = {
     "recover_to": {"type": "raw"},
@@ -30,18 +33,18 @@ RESTORE: dict[str, dict[str, Any]] = {
     "unit": {"type": "str"},
     "scratch_cluster": {"type": "path"},
     "scratch_state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
-    "scratch_port": {"type": "int", "default": 54329},
+    "scratch_port": {"type": "int", "default": SCRATCH_PORT},
     "scratch_settings": {"type": "dict", "default": {}},
     "recovery_timeout": {"type": "str", "default": "1h"},
 }
-# What pg_restore takes with method physical: these, and options of the module itself that are read here too.
+# Parameters of pg_restore with method physical: these, and options of the module itself that are read here too.
 PHYSICAL = frozenset((*RESTORE, "method", "state", "force", "jobs", "bin_dir", "timeout"))
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for. `scratch` has the place of a scratch cluster, or nothing is one; `archives` is what the
-    restored cluster is to do, None where that depends on what is there."""
+    """Options of a restore. `scratch` is the scratch cluster, if one is requested; `archives` is whether the restored
+    cluster archives, None if that depends on the existing cluster."""
 
     target: Target
     pause: bool
@@ -93,11 +96,14 @@ def parse_request(params: Mapping[str, Any], client: Client) -> Request:
 
 
 def options(archive: Archive, request: Request, plan: Preview) -> list[str]:
-    """Of pgBackRest, for what is to be reached."""
-    target = request.target
-    chosen = [f"--set={plan.backup.label}", f"--repo={archive.client.repo}", f"--type={target.aim.value}"]
-    if target.value is not None:
-        chosen.append(f"--target={target.value}")
+    """Options of pgBackRest for the target."""
+    target, aim, value = request.target, request.target.aim, request.target.value
+    if aim is Aim.NAME and plan.found_lsn is not None:
+        # The LSN of its record is known; a name would be written to postgresql.auto.conf without quoting.
+        aim, value = Aim.LSN, format_lsn(plan.found_lsn)
+    chosen = [f"--set={plan.backup.label}", f"--repo={archive.client.repo}", f"--type={aim.value}"]
+    if value is not None:
+        chosen.append(f"--target={value}")
     if target.aim is not Aim.LATEST:
         chosen.append(f"--target-action={'pause' if request.pause else 'promote'}")
     if target.timeline is not None:
@@ -108,8 +114,9 @@ def options(archive: Archive, request: Request, plan: Preview) -> list[str]:
 def recover(
     archive: Archive, request: Request, cluster: Cluster, plan: Preview, taken: float | None, log: str | None
 ) -> dict[str, Any]:
-    """Wait for the recovery, and remember what it took. `taken` is None where an earlier run restored the files."""
+    """Wait for the recovery, and record its duration. `taken` is None if an earlier run restored the files."""
     begun = time.monotonic()
+    progress.phase(f"recovering {archive.stanza.name} to {plan.target}")
     state = recovery.wait(cluster, request.pause, request.limit, log)
     waited = time.monotonic() - begun
     recovery.check(state, request.target, plan.found_lsn)
@@ -127,8 +134,8 @@ def recover(
     }
 
 
-def told(outcome: dict[str, Any], plan: Preview, where: str) -> dict[str, Any]:
-    """The outcome with its sentence."""
+def with_message(outcome: dict[str, Any], plan: Preview, where: str) -> dict[str, Any]:
+    """The outcome with its message."""
     taken = format_duration(outcome["restore_seconds"] + outcome["recovery_seconds"])
     last = outcome["recovered"]
     sentence = f"restored {plan.target} from {plan.backup.label} {where}, in {taken}"

@@ -4,7 +4,7 @@
 
 """A physical restore: into the cluster itself, whose old files are kept or reused, or into a scratch cluster.
 
-Everything that can be refused is refused before anything is touched.
+All checks run before anything is changed.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.request import
     options,
     parse_request,
     recover,
-    told,
+    with_message,
 )
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.scratch import Scratch, discard
 from ansible_collections.day2.ops.plugins.module_utils.postgres.cluster import Cluster, programs_of, unit_of
+from ansible_collections.day2.ops.plugins.module_utils.process import progress
 
 __all__ = ["PHYSICAL", "RESTORE", "run_physical"]
 
 
 def run_physical(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
-    """From a module's parameters to its outcome; a Day2Error says what was refused or what stands."""
+    """Restore with the module's parameters; a Day2Error names what was refused, or the state after a failure."""
     begun = time.monotonic()
     client = arguments.client(params)
     if params["scratch_state"] == "absent":
@@ -44,11 +45,12 @@ def run_physical(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     if params["state"] == "reverted":
         return _reverted(params, client, request, check_mode)
     archive = open_archive(client, params.get("bin_dir"))
-    bin_dir = os.path.dirname(archive.pg_waldump)
     if request.scratch is not None:
-        outcome = _into_scratch(archive, request, request.scratch, bin_dir, check_mode)
+        outcome = into_scratch(archive, request, request.scratch, check_mode)
     else:
-        outcome = in_place.restore(archive, request, _live(client, request, bin_dir), check_mode)
+        outcome = in_place.restore(
+            archive, request, _live(client, request, os.path.dirname(archive.pg_waldump)), check_mode
+        )
     return outcome if check_mode else {**outcome, "seconds": round(time.monotonic() - begun, 3)}
 
 
@@ -73,15 +75,14 @@ def _discard(params: Mapping[str, Any], client: Client, check_mode: bool) -> dic
     return {"changed": gone, "msg": f"{folder} {'is gone' if gone else 'is not there'}"}
 
 
-def _into_scratch(
-    archive: Archive, request: Request, scratch: Scratch, bin_dir: str, check_mode: bool
-) -> dict[str, Any]:
+def into_scratch(archive: Archive, request: Request, scratch: Scratch, check_mode: bool) -> dict[str, Any]:
+    """Restore into a scratch cluster, which runs afterwards."""
     check_scratch(archive, scratch)
     plan = preview(archive, request.target, scratch.folder, None)
     outcome: dict[str, Any] = {"changed": True, "plan": plan.describe()}
     if check_mode:
         return {**outcome, "msg": f"would restore {plan}"}
-    cluster = Cluster(scratch.data, bin_dir, as_user(archive.client.user))
+    cluster = Cluster(scratch.data, os.path.dirname(archive.pg_waldump), as_user(archive.client.user))
     about = {"stanza": archive.stanza.name, "backup": plan.backup.label, "target": str(request.target)}
     try:
         scratch.prepare(about)
@@ -90,6 +91,7 @@ def _into_scratch(
     place = [f"--pg1-path={scratch.data}", "--archive-mode=off", f"--tablespace-map-all={scratch.tablespaces}"]
     try:
         begun = time.monotonic()
+        progress.phase(f"restoring {plan.backup.label}")
         archive.client.log("restore", *options(archive, request, plan), *place)
         taken = time.monotonic() - begun
         scratch.configure(cluster.control(), request.settings)
@@ -98,4 +100,4 @@ def _into_scratch(
     except (Day2Error, OSError) as exc:
         cluster.stop()
         raise RestoreError(f"{exc}. What there is of the scratch cluster is in {scratch.folder}") from exc
-    return told({**outcome, **done, "scratch": scratch.describe()}, plan, f"into {scratch.folder}")
+    return with_message({**outcome, **done, "scratch": scratch.describe()}, plan, f"into {scratch.folder}")

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What of a stanza stays: `keep` in pgBackRest's options, and why each backup stays. Pure.
+"""Retention of a stanza: `keep` as pgBackRest's options, and why each backup is kept. Pure.
 
-pgBackRest decides and removes (its manual, "Retention"). A backup takes what builds on it with it, and WAL goes when no
-backup that stays needs it.
+pgBackRest decides and expires (its manual, "Retention"). With a backup those that depend on it expire, and WAL expires
+when no remaining backup needs it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import re
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
-    QuantityError,
-    format_duration,
-    parse_duration,
-)
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.client import Line
 from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.info import Backup, Kind
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
+    QuantityError,
+    format_duration,
+    parse_lifetime,
+)
 
 _RULES = ("full", "differential", "archive", "archive_type", "age")
 _ARCHIVE_TYPES = {"full": "full", "differential": "diff", "incremental": "incr"}
@@ -32,12 +32,12 @@ _DAY = 86400.0
 
 
 class KeepError(Day2Error):
-    """A policy that cannot be meant; the message names the field."""
+    """An invalid policy; the message names the field."""
 
 
 @dataclass(frozen=True)
 class Keep:
-    """`full` backups by number, or `days` for those by age; without either what the configuration file says."""
+    """`full` backups by number, or `days` for those by age; without either the configuration file applies."""
 
     full: int | None = None
     days: int | None = None
@@ -46,7 +46,7 @@ class Keep:
     archive_type: str | None = None
 
     def options(self, repo: int) -> list[str]:
-        """Options of `expire` that say the same."""
+        """The same policy as options of `expire`."""
         given = {
             "full": self.days if self.days is not None else self.full,
             "full-type": "time" if self.days is not None else "count" if self.full is not None else None,
@@ -59,7 +59,7 @@ class Keep:
 
 @dataclass(frozen=True)
 class Expired:
-    """Labels that went, and the ends of each run of WAL that went with them."""
+    """Labels that expired, and first and last segment of each run of WAL that expired with them."""
 
     backups: Sequence[str]
     wal: Sequence[tuple[str, str]]
@@ -96,15 +96,13 @@ def _count(name: str, raw: object) -> int | None:
 def _days(raw: object) -> int | None:
     if raw is None:
         return None
-    if not re.search(r"[a-z]", str(raw)):
-        raise KeepError(f"'keep': age is {raw!r}, which has no unit: write for instance 30d")
     try:
-        seconds = parse_duration(raw)
+        seconds = parse_lifetime(raw)
     except QuantityError as exc:
         raise KeepError(f"'keep': age: {exc}") from exc
     if seconds <= 0:
         raise KeepError(f"'keep': age is {raw}; it must be longer than nothing")
-    # pgBackRest counts whole days: what is asked for stays at least.
+    # pgBackRest counts whole days: round up.
     return math.ceil(seconds / _DAY)
 
 
@@ -115,27 +113,27 @@ def parse_expired(lines: Sequence[Line]) -> Expired:
 
 
 def reasons(backups: Sequence[Backup], keep: Keep, now: float) -> dict[str, list[str]]:
-    """Why each of the backups that stay does so, newest first."""
-    newest = sorted(backups, key=lambda each: (each.stop, each.label), reverse=True)
-    told: dict[str, list[str]] = {each.label: [] for each in newest}
-    fulls = [each for each in newest if each.kind is Kind.FULL]
-    for number, each in enumerate(fulls):
+    """The reasons why each remaining backup is kept, by label, newest first."""
+    newest = sorted(backups, key=lambda backup: (backup.stop, backup.label), reverse=True)
+    why: dict[str, list[str]] = {backup.label: [] for backup in newest}
+    fulls = [backup for backup in newest if backup.kind is Kind.FULL]
+    for number, backup in enumerate(fulls):
         if number == 0:
-            told[each.label].append("the newest full")
+            why[backup.label].append("the newest full")
         if keep.full is not None and number < keep.full:
-            told[each.label].append(f"one of the newest {keep.full} full")
+            why[backup.label].append(f"one of the newest {keep.full} full")
         if keep.days is not None:
-            if now - each.stop <= keep.days * _DAY:
-                told[each.label].append(f"younger than {format_duration(keep.days * _DAY)}")
+            if now - backup.stop <= keep.days * _DAY:
+                why[backup.label].append(f"younger than {format_duration(keep.days * _DAY)}")
             elif number == 0 or now - fulls[number - 1].stop <= keep.days * _DAY:
-                told[each.label].append("the one before, from which the oldest of that age is reached")
-    for each in [each for each in newest if each.kind is Kind.DIFFERENTIAL][: keep.differential]:
+                why[backup.label].append("the one before, from which the oldest of that age is reached")
+    for backup in [backup for backup in newest if backup.kind is Kind.DIFFERENTIAL][: keep.differential]:
         if keep.differential is not None:
-            told[each.label].append(f"one of the newest {keep.differential} differential")
-    for each in newest:
-        needed = [other.label for other in newest if each.label in other.references]
+            why[backup.label].append(f"one of the newest {keep.differential} differential")
+    for backup in newest:
+        needed = [other.label for other in newest if backup.label in other.references]
         if needed:
-            told[each.label].append(f"{len(needed)} build on it")
-        if not told[each.label]:
-            told[each.label].append(f"builds on {each.prior}" if each.prior else "pgBackRest's own retention")
-    return told
+            why[backup.label].append(f"{len(needed)} build on it")
+        if not why[backup.label]:
+            why[backup.label].append(f"builds on {backup.prior}" if backup.prior else "pgBackRest's own retention")
+    return why

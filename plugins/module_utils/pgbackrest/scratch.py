@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A scratch cluster: a restore beside everything else, that reaches nothing and that nothing reaches.
+"""A scratch cluster: a separate restore without network or outgoing connections.
 
 It listens on a socket in its own directory only, archives nothing, runs no subscription, no preloaded library (no cron)
 and no autovacuum, and does not wait for standbys of the original.
@@ -17,13 +17,14 @@ import shutil
 from dataclasses import dataclass
 from typing import Mapping
 
+from ansible_collections.day2.ops.plugins.module_utils.drill.isolation import ISOLATED
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.postgres.cluster import Cluster
 
 MARKER = "day2-scratch.json"
 # sockaddr_un has 108 bytes, one of them the end.
 _SOCKET_MAX = 107
-# Recovery is refused with less of these than the original had (PostgreSQL, "Hot Standby").
+# Recovery is refused with smaller values than the original had (PostgreSQL, "Hot Standby").
 _CONTROL = {
     "max_connections": "max_connections setting",
     "max_worker_processes": "max_worker_processes setting",
@@ -31,37 +32,15 @@ _CONTROL = {
     "max_prepared_transactions": "max_prepared_xacts setting",
     "max_locks_per_transaction": "max_locks_per_xact setting",
 }
-ISOLATED = {
-    "listen_addresses": "",
-    "archive_mode": "off",
-    "archive_command": "",
-    "archive_cleanup_command": "",
-    "recovery_end_command": "",
-    "shared_preload_libraries": "",
-    "session_preload_libraries": "",
-    "max_logical_replication_workers": "0",
-    "autovacuum": "off",
-    "synchronous_standby_names": "",
-    "primary_conninfo": "",
-    "primary_slot_name": "",
-    "ssl": "off",
-    "logging_collector": "off",
-    "log_destination": "stderr",
-    "external_pid_file": "",
-    "hot_standby": "on",
-    "shared_buffers": "128MB",
-    "huge_pages": "off",
-    "cluster_name": "day2 scratch",
-}
 
 
 class ScratchError(Day2Error):
-    """A place that cannot be used for a scratch cluster, or is none."""
+    """A directory that cannot be used for a scratch cluster, or does not have one."""
 
 
 @dataclass(frozen=True)
 class Scratch:
-    """Its directory, under which all of it lies, and the number in its socket's name."""
+    """Its directory, which contains all of it, and the port number in its socket's name."""
 
     folder: str
     port: int
@@ -83,7 +62,7 @@ class Scratch:
         return {"directory": self.folder, "data_dir": self.data, "host": self.folder, "port": self.port}
 
     def check(self, live: str | None) -> None:
-        """ScratchError for a place that is not free, or that is the live cluster's."""
+        """ScratchError for a directory that is not empty, or that belongs to the live cluster."""
         if not os.path.isabs(self.folder) or self.folder == "/":
             raise ScratchError(f"'scratch_cluster' is {self.folder}, not an absolute path of a directory of its own")
         socket = os.path.join(self.folder, f".s.PGSQL.{self.port}")
@@ -100,7 +79,7 @@ class Scratch:
             raise ScratchError(f"'scratch_cluster' {self.folder} is not empty.{known}")
 
     def prepare(self, about: Mapping[str, object]) -> None:
-        """Its directories, closed to others, and the marker without which nobody removes it."""
+        """Create its directories, not accessible to others, and the marker without which it is never removed."""
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
         os.chmod(self.folder, 0o700)
         with open(os.path.join(self.folder, MARKER), "w", encoding="utf-8") as stream:
@@ -110,7 +89,7 @@ class Scratch:
         self._own(self.folder, self.data, self.tablespaces)
 
     def configure(self, control: Mapping[str, str], more: Mapping[str, object]) -> None:
-        """Settings over those that came with the backup; the last one of a name counts."""
+        """Write settings after those of the backup; the last one of a name applies."""
         hba, ident = os.path.join(self.folder, "pg_hba.conf"), os.path.join(self.folder, "pg_ident.conf")
         settings: dict[str, object] = {
             **ISOLATED,
@@ -121,7 +100,7 @@ class Scratch:
             "ident_file": ident,
             **more,
         }
-        # Nobody but the owner and root gets to the socket.
+        # Only the owner and root can reach the socket.
         self._write(hba, "local all all trust\n")
         self._write(ident, "")
         self._write(os.path.join(self.data, "postgresql.conf"), "")
@@ -154,7 +133,7 @@ def is_scratch(folder: str) -> bool:
 
 
 def discard(cluster: Cluster, folder: str, check_mode: bool = False) -> bool:
-    """Stop and remove a scratch cluster, and nothing that is none; whether there was something to do."""
+    """Stop and remove a scratch cluster, and nothing else. Returns whether there was one."""
     if not os.path.lexists(folder):
         return False
     if not is_scratch(folder):

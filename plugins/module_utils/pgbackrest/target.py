@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a recovery is to reach. Pure."""
+"""Recovery targets. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import Any, Mapping
 
-from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.wal import WalError, format_lsn, parse_lsn
+from ansible_collections.day2.ops.plugins.module_utils.units.lsn import LsnError, format_lsn, parse_lsn
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import rfc3339_ms
 
 
 class TargetError(Day2Error):
-    """A target that cannot be meant; the message names the field."""
+    """An invalid target; the message names the field."""
 
 
 class Aim(str, Enum):
@@ -46,7 +46,7 @@ class Target:
 
     def __str__(self) -> str:
         if self.aim is Aim.TIME and self.time is not None:
-            return f"the time {rfc3339(self.time)}"
+            return f"the time {rfc3339_ms(self.time)}"
         if self.aim is Aim.LSN and self.lsn is not None:
             return f"LSN {format_lsn(self.lsn)}"
         if self.aim is Aim.NAME:
@@ -57,7 +57,7 @@ class Target:
 
     @property
     def value(self) -> str | None:
-        """As PostgreSQL takes it."""
+        """The value of the target as PostgreSQL accepts it."""
         if self.aim is Aim.TIME and self.time is not None:
             return datetime.fromtimestamp(self.time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f+00")
         if self.aim is Aim.LSN and self.lsn is not None:
@@ -65,6 +65,8 @@ class Target:
         return self.name if self.aim is Aim.NAME else str(self.xid) if self.aim is Aim.XID else None
 
 
+# MAXFNAMELEN - 1 of PostgreSQL.
+_LONGEST = 63
 _VALUES = ("time", "lsn", "name", "xid")
 
 
@@ -72,6 +74,9 @@ def parse_target(raw: Mapping[str, Any] | str | None) -> Target:
     """`latest`, `immediate`, or one of `{time: …}`, `{lsn: …}`, `{name: …}`, `{xid: …}`; with `backup`, `timeline`."""
     if raw is None or isinstance(raw, str):
         raw = {"type": raw or "latest"}
+    empty = [name for name in _VALUES if name in raw and str(raw[name] or "").strip() == "" and raw[name] != 0]
+    if empty:
+        raise TargetError(f"'recover_to': {empty[0]} is empty; without one, write `latest`")
     given = {name: value for name, value in raw.items() if value not in (None, "")}
     unknown = sorted(set(given) - {*_VALUES, "type", "backup", "timeline"})
     if unknown:
@@ -98,11 +103,21 @@ def parse_target(raw: Mapping[str, Any] | str | None) -> Target:
     if name == "lsn":
         try:
             return Target(Aim.LSN, lsn=parse_lsn(str(value)), **about)
-        except WalError as exc:
+        except LsnError as exc:
             raise TargetError(f"'recover_to': {exc}") from exc
     if name == "name":
-        return Target(Aim.NAME, name=str(value), **about)
+        return Target(Aim.NAME, name=_restore_point(str(value)), **about)
     return Target(Aim.XID, xid=_whole("xid", value), **about)
+
+
+def _restore_point(name: str) -> str:
+    """A name that pg_create_restore_point accepts, and that fits in one line of pg_waldump's output."""
+    if len(name.encode(errors="surrogatepass")) > _LONGEST or any(character in name for character in "\n\0"):
+        raise TargetError(
+            f"'recover_to': {name!r} cannot be looked for: names of restore points have up to {_LONGEST} bytes and no"
+            " line break; give the `lsn` or a `time` instead"
+        )
+    return name
 
 
 def _whole(name: str, value: Any) -> int | None:
@@ -114,11 +129,11 @@ def _whole(name: str, value: Any) -> int | None:
 
 
 def parse_time(value: Any) -> float:
-    """POSIX seconds of a time that names its zone. Without one nobody knows which hour of which place is meant."""
+    """POSIX seconds of a time with a time zone; TargetError without one, because it would be ambiguous."""
     text = str(value.isoformat() if isinstance(value, datetime) else value).strip()
     text = re.sub(r"[Zz]$", "+00:00", re.sub(r" ?UTC$", "+00:00", text))
     text = re.sub(r"([+-]\d\d)$", r"\1:00", text)
-    # Python 3.9 takes three or six digits of a second only.
+    # Python 3.9 accepts only three or six fractional digits.
     text = re.sub(r"\.(\d{1,6})\d*", lambda match: "." + match[1].ljust(6, "0"), text)
     try:
         moment = datetime.fromisoformat(text)

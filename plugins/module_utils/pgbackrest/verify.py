@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The verdict of `pgbackrest verify`, from what it says: it ends with 0 whatever it found. Pure."""
+"""The result of `pgbackrest verify`, from its output: its exit status is 0 whatever it finds. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COUNTS = re.compile(
 
 @dataclass(frozen=True)
 class Verdict:
-    """`faults` names what is damaged; none means that every file was read and is as its manifest says."""
+    """`faults` names damaged files; without faults every file was read and matches its manifest."""
 
     faults: Sequence[str]
     files: int
@@ -35,7 +35,7 @@ class Verdict:
 
 
 def judge(lines: Sequence[Line]) -> Verdict:
-    """From the log at level info and the verbose answer. Without a summary that says ok nothing was verified."""
+    """Judge the log at level info and the verbose output. Without a summary with status ok nothing was verified."""
     faults = [fault for line in lines for fault in [_fault(line)] if fault]
     text = "\n".join(line.text for line in lines if line.level == ANSWER)
     files = wal = 0

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Iterable, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.units.lsn import parse_lsn
 
-_LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 _NAME = re.compile(r"[0-9A-F]{24}")
 _ARCHIVED = re.compile(r"(?:.*/)?([0-9A-F]{24})-[0-9a-f]{40}(?:\.(?:gz|lz4|zst|bz2))?")
 _HISTORY = re.compile(r"(?:.*/)?([0-9A-F]{8})\.history")
@@ -24,18 +24,7 @@ _SPAN = 1 << 32
 
 
 class WalError(Day2Error):
-    """A name or a history that is none."""
-
-
-def parse_lsn(text: str) -> int:
-    match = _LSN.fullmatch(text.strip())
-    if not match:
-        raise WalError(f"{text!r} is no LSN, such as 0/3000060")
-    return int(match[1], 16) * _SPAN + int(match[2], 16)
-
-
-def format_lsn(lsn: int) -> str:
-    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+    """An invalid name of a segment, or an invalid history file."""
 
 
 @dataclass(frozen=True, order=True)
@@ -58,7 +47,7 @@ def parse_segment(name: str, size: int) -> Segment:
 
 @dataclass(frozen=True)
 class Listing:
-    """What an archive has: path by segment name, when each was stored (POSIX seconds), paths of histories."""
+    """Contents of an archive: path by segment name, when each was stored (POSIX seconds), paths of histories."""
 
     paths: Mapping[str, str] = field(default_factory=dict)
     stored: Mapping[str, float] = field(default_factory=dict)
@@ -66,7 +55,7 @@ class Listing:
 
 
 def parse_listing(answer: Mapping[str, Any], folder: str) -> Listing:
-    """From `repo-ls --recurse --output=json` of a folder. Partial segments are no segments."""
+    """From `repo-ls --recurse --output=json` of a folder. Partial segments are ignored."""
     paths, stored, histories = {}, {}, {}
     for key, about in answer.items():
         segment, history = _ARCHIVED.fullmatch(key), _HISTORY.fullmatch(key)
@@ -93,13 +82,13 @@ def parse_history(text: str) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Path:
-    """How recovery gets to a timeline: through its ancestors, each up to where the next one left it."""
+    """The path of a recovery to a timeline: its ancestors, each up to the LSN where the next one left it."""
 
     leaf: int
     forks: Sequence[tuple[int, int]] = ()
 
     def segment_at(self, number: int, size: int) -> Segment:
-        """The segment of a number: a fork's segment is on the new timeline, which has a copy of its beginning."""
+        """The segment with a number: that of a fork is on the new timeline, which has a copy of its beginning."""
         timeline = self.leaf
         for parent, lsn in reversed(self.forks):
             if number >= lsn // size:
@@ -117,7 +106,7 @@ class Path:
 
 
 def name_runs(names: Iterable[str], most: int = 5) -> str:
-    """Names for a message: all of a few, otherwise the ends."""
+    """Names for a message: all if they are few, otherwise first and last."""
     ordered = list(names)
     if len(ordered) <= most:
         return ", ".join(ordered)

@@ -12,13 +12,25 @@ from dataclasses import dataclass
 from glob import glob
 from typing import Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.postgres.server import ServerError, tool_for
+from ansible_collections.day2.ops.plugins.module_utils.postgres.server import ServerError, conninfo, tool_for
+from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import (
+    PipelineError,
+    PipelineTimeout,
+    Program,
+    run_pipeline,
+)
 from ansible_collections.day2.ops.plugins.module_utils.process.programs import Finished, run
 
 _DEBIAN = "/etc/postgresql/*/*/postgresql.conf"
 _DIRECTORY = re.compile(r"^\s*data_directory\s*=?\s*'([^']+)'", re.MULTILINE)
 _CONTROL = re.compile(r"^([^:\n]+):\s*(.*)$", re.MULTILINE)
 _SYSTEMD = "/run/systemd/system"
+# How psql begins what it says of a statement that it read.
+_PLACE = re.compile(r"^psql:<stdin>:\d+: ")
+
+
+class NoAnswer(ServerError):
+    """A server that did not answer in time."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +90,29 @@ class Cluster:
 
     def query(self, sql: str) -> list[str]:
         """One row by psql on the server's own socket; ServerError when there is no answer."""
+        return self.ask(sql).strip().split("|")
+
+    def ask(self, sql: str, database: str = "postgres", limit: float | None = None, options: str | None = None) -> str:
+        """What psql prints of statements, which go in by standard input: some hold secrets.
+
+        ServerError says what was refused; NoAnswer that nothing came within `limit` seconds. `options` is PGOPTIONS.
+        """
         found = self.running()
         if found is None:
             raise ServerError("the server is not running")
-        argv = [os.path.join(self.bin_dir, "psql"), "-XAtqw", "-h", found.host, "-p", str(found.port), "-d", "postgres"]
-        done = run([*self.prefix, "env", "PGCONNECT_TIMEOUT=5", *argv, "-c", sql])
-        if done.code != 0:
-            raise ServerError(done.complaint)
-        return done.stdout.decode("utf-8", "replace").strip().split("|")
+        argv = [os.path.join(self.bin_dir, "psql"), "-XAtqw", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=terse"]
+        argv += ["-h", found.host, "-p", str(found.port), "-d", conninfo(dbname=database)]
+        environment = {"PGCONNECT_TIMEOUT": "5", **({"PGOPTIONS": options} if options else {})}
+        said: list[bytes] = []
+        try:
+            program = Program([*self.prefix, *argv], environment, "psql")
+            run_pipeline([program], said.append, [sql.encode()], limit)
+        except PipelineTimeout as exc:
+            raise NoAnswer(f"the server did not answer within {limit:g} s") from exc
+        except PipelineError as exc:
+            lines = [_PLACE.sub("", line.strip()) for line in exc.stderr.split("\n") if line.strip()]
+            raise ServerError(lines[-1] if lines else str(exc)) from exc
+        return b"".join(said).decode("utf-8", "replace")
 
     def stop(self) -> None:
         """A fast shutdown, at whose end everything that was committed is on disk and offered to the archive."""
@@ -126,8 +153,8 @@ class Cluster:
             if path and os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as stream:
                     lines = [line.strip() for line in stream.readlines()[-40:]]
-                told = [line for line in lines if "FATAL" in line or "PANIC" in line or "ERROR" in line]
-                return (told or lines or [""])[-1]
+                errors = [line for line in lines if "FATAL" in line or "PANIC" in line or "ERROR" in line]
+                return (errors or lines or [""])[-1]
         return ""
 
 

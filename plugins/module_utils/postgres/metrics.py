@@ -12,16 +12,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
+from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
     BYTES,
     Unit,
+    counted,
     format_duration,
     format_quantity,
 )
-from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
-from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
 
-_GRANT = "the role may not see other roles' sessions: GRANT pg_read_all_stats to it"
+GRANT = "the role may not see other roles' sessions: GRANT pg_read_all_stats to it"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class NamedMetric:
     # A statement, or what makes it after it has asked the server what it has.
     sql: str | Callable[[Callable[[str], Rows]], str]
     observe: Callable[[Rows], Observation]
+    # Whether its values are text.
+    words: bool = False
 
 
 # A hidden session shows neither its type nor its times; one with a database and a user is a client's.
@@ -52,7 +55,7 @@ SELECT count(*) FILTER (WHERE backend_type = 'client backend'
 def _connections(rows: Rows) -> Observation:
     used, limit = rows.rows[0]
     share = 100.0 * used / limit
-    return Observation(round(share, 2), f"{used} of {limit} connections used ({share:.1f} %)")
+    return Observation(round(share, 2), f"{used} of {counted(limit, 'connection')} used ({share:.1f} %)")
 
 
 _CACHE = "SELECT blks_hit, blks_read FROM pg_stat_database WHERE datname = current_database()"
@@ -63,7 +66,9 @@ def _cache(rows: Rows) -> Observation:
     if not hit + read:
         raise Undetermined("nothing was read from this database since its statistics were reset")
     share = 100.0 * hit / (hit + read)
-    return Observation(round(share, 2), f"{share:.1f} % of {hit + read} block reads came from shared buffers")
+    return Observation(
+        round(share, 2), f"{share:.1f} % of {counted(hit + read, 'block read')} came from shared buffers"
+    )
 
 
 _SIZE = "SELECT current_database(), pg_database_size(current_database())"
@@ -96,11 +101,13 @@ def _lag(rows: Rows) -> Observation:
         note = "" if receivers else " (no WAL receiver is running)"
         return Observation(round(age, 3), f"the last replayed commit is {format_duration(age)} old{note}")
     if hidden:
-        raise Undetermined(_GRANT)
+        raise Undetermined(GRANT)
     if not standbys:
         raise Undetermined("this is a primary, and no standby is connected to it")
     lag = worst or 0.0
-    return Observation(round(lag, 3), f"the slowest of {standbys} standbys is {format_duration(lag)} behind")
+    return Observation(
+        round(lag, 3), f"the slowest of {counted(standbys, 'standby', 'standbys')} is {format_duration(lag)} behind"
+    )
 
 
 _LONGEST = """
@@ -118,7 +125,7 @@ SELECT extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds, pi
 def _longest(rows: Rows) -> Observation:
     seconds, pid, user, database, _state, _statement, hidden = rows.rows[0]
     if hidden:
-        raise Undetermined(_GRANT)
+        raise Undetermined(GRANT)
     if seconds is None:
         return Observation(0.0, "no transaction is open")
     evidence = [
@@ -142,7 +149,7 @@ def since(age: float | None) -> str:
 
 def _deadlocks(rows: Rows) -> Observation:
     count, _bytes, age = rows.rows[0]
-    return Observation(int(count), f"{count} deadlocks {since(age)}")
+    return Observation(int(count), f"{counted(count, 'deadlock')} {since(age)}")
 
 
 def _temporary(rows: Rows) -> Observation:
@@ -161,8 +168,9 @@ _WRAPAROUND = 1 << 31
 def _xid_age(rows: Rows) -> Observation:
     name, xids, multixacts, freeze = rows.rows[0]
     age = max(xids, multixacts)
-    text = f"oldest transaction id is {age} transactions old ({name}), {100 * age / _WRAPAROUND:.1f} % of the way to"
-    evidence = [f"{row[0]}: {row[1]} transactions, {row[2]} multixacts" for row in rows.rows]
+    how_old = f"{counted(age, 'transaction')} old ({name})"
+    text = f"oldest transaction id is {how_old}, {100 * age / _WRAPAROUND:.1f} % of the way to"
+    evidence = [f"{row[0]}: {counted(row[1], 'transaction')}, {counted(row[2], 'multixact')}" for row in rows.rows]
     evidence.append(f"autovacuum freezes at {freeze}")
     return Observation(int(age), f"{text} wraparound", evidence=evidence)
 
@@ -184,7 +192,8 @@ def _checkpoints(rows: Rows) -> Observation:
     if not timed + asked:
         raise Undetermined(f"no checkpoint {since(age)}")
     share = 100.0 * asked / (timed + asked)
-    text = f"{asked} of {timed + asked} checkpoints {since(age)} were not by the clock ({share:.1f} %)"
+    total = counted(timed + asked, "checkpoint")
+    text = f"{asked} of {total} {since(age)} {'was' if asked == 1 else 'were'} not by the clock ({share:.1f} %)"
     return Observation(round(share, 2), text)
 
 

@@ -17,6 +17,7 @@ from glob import glob
 from typing import Any, Iterator, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.postgres import session
 from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import Program
 
 _VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
@@ -31,16 +32,17 @@ _ENVIRONMENT = {
     "sslmode": "PGSSLMODE",
 }
 
-
-# Limits that a site sets for its users (ALTER ROLE, ALTER DATABASE, postgresql.conf), and since when there are such.
-# They are for applications: a snapshot is held, a lock waited for and an index read for as long as it takes.
-_LIMITS = {
-    "statement_timeout": 0,
-    "lock_timeout": 0,
-    "idle_in_transaction_session_timeout": 0,
-    "idle_session_timeout": 140000,
-    "transaction_timeout": 170000,
+# How a server finds out that a client is gone: while a statement runs (PostgreSQL 14 and later), and when its host
+# went away without a word. Without that, the locks of a killed client last until the statement ends, or for hours.
+_LOST_CLIENTS = {
+    "client_connection_check_interval": "5s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
 }
+
+# What sessions are called at the server.
+APPLICATION = "day2.ops"
 
 
 class ServerError(Day2Error):
@@ -64,9 +66,9 @@ class Login:
         given = {name: getattr(self, name) for name in _ENVIRONMENT}
         return {_ENVIRONMENT[name]: str(value) for name, value in given.items() if value is not None}
 
-    def program(self, argv: list[str], database: str | None = None) -> Program:
+    def program(self, argv: list[str], database: str | None = None, application: str = APPLICATION) -> Program:
         """A program of PostgreSQL's that logs in so. A database may have any name, so it goes in as one."""
-        named = ["-d", conninfo(dbname=database, application_name="day2.ops")] if database is not None else []
+        named = ["-d", conninfo(dbname=database, application_name=application)] if database is not None else []
         return Program([*argv, *named], env=self.environment())
 
 
@@ -81,9 +83,16 @@ def identifier(*names: str) -> str:
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
+def named(*names: str) -> Any:
+    """The same for psycopg2's sql.SQL, whose Identifier takes every name for UTF-8 whatever the session's encoding."""
+    from psycopg2 import sql
+
+    return sql.SQL(identifier(*names))
+
+
 @contextmanager
-def connected(login: Login, database: str | None = None) -> Iterator[Any]:
-    """A psycopg2 connection without limits of time; ServerError says why there is none, and what a refusal was."""
+def connected(login: Login, database: str | None = None, application: str = APPLICATION) -> Iterator[Any]:
+    """A psycopg2 connection, begun as session.begin does; ServerError says why there is none, and what was refused."""
     try:
         import psycopg2
     except ImportError as exc:
@@ -94,29 +103,50 @@ def connected(login: Login, database: str | None = None) -> Iterator[Any]:
     given: dict[str, Any] = {name: getattr(login, name) for name in _ENVIRONMENT if getattr(login, name) is not None}
     try:
         connection = psycopg2.connect(
-            dbname=database or login.maintenance_database, application_name="day2.ops", connect_timeout=15, **given
+            dbname=database or login.maintenance_database,
+            application_name=application,
+            connect_timeout=15,
+            # A session that only holds a snapshot is silent for hours: firewalls forget such connections.
+            keepalives_idle=60,
+            **session.parameters(),
+            **given,
         )
-    except psycopg2.Error as exc:
+    except (psycopg2.Error, UnicodeEncodeError) as exc:
         raise ServerError(f"no login: {first_line(exc)}") from exc
     try:
-        _lift_limits(connection)
+        session.begin(connection)
         yield connection
+    except session.Pooled as exc:
+        where = f"{connection.info.host or 'this host'}, port {connection.info.port}"
+        raise ServerError(
+            f"at {where} a connection pooler answers, such as pgbouncer: what a session holds there (snapshots, locks,"
+            " settings) may be somebody else's a moment later; `host` and `port` have to be the server's own, whatever"
+            " the pooler's mode"
+        ) from exc
     except psycopg2.Error as exc:
         raise ServerError(first_line(exc)) from exc
     finally:
         connection.close()
 
 
-def _lift_limits(connection: Any) -> None:
-    # Outside a transaction: a rollback would set them again.
+def notice_lost_clients(connection: Any) -> dict[str, str]:
+    """The server shall end this session soon after its client is gone; what it takes of that, by the setting's name.
+
+    From here on the connection commits each statement."""
+    import psycopg2
+
     connection.autocommit = True
-    ask(connection, "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", (list(_LIMITS),))
-    connection.autocommit = False
-
-
-def no_limits(version: int) -> str:
-    """The same for libpq's programs (PGOPTIONS) at a server of this version, as in `150018`. Pure."""
-    return " ".join(f"-c {name}=0" for name, since in _LIMITS.items() if version >= since)
+    taken = {}
+    for name, value in _LOST_CLIENTS.items():
+        try:
+            ask(connection, "SELECT set_config(%s, %s, false)", (name, value))
+        except psycopg2.Error:
+            # An older server, or one whose system cannot tell.
+            if connection.closed:
+                raise
+        else:
+            taken[name] = value
+    return taken
 
 
 def first_line(exc: Exception) -> str:
@@ -132,7 +162,7 @@ def ask(connection: Any, sql: Any, values: Mapping[str, Any] | tuple[Any, ...] =
         return list(cursor.fetchall())
 
 
-def tell(connection: Any, sql: Any, values: Mapping[str, Any] | tuple[Any, ...] = ()) -> None:
+def execute(connection: Any, sql: Any, values: Mapping[str, Any] | tuple[Any, ...] = ()) -> None:
     """One statement that returns no rows."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values or None)
@@ -140,7 +170,9 @@ def tell(connection: Any, sql: Any, values: Mapping[str, Any] | tuple[Any, ...] 
 
 @dataclass(frozen=True)
 class Server:
-    """What a server says of itself. `version` is its number as in `150018`."""
+    """What a server says of itself. `version` is its number as in `150018`, `encoding` that of the database that was
+    asked. `superuser` is whether the session is one, and `superuser_login` whether the login is, before any `SET ROLE`
+    that the site has given it: by that are the options judged with which a program connects."""
 
     version: int
     text: str
@@ -150,6 +182,8 @@ class Server:
     timeline: int
     superuser: bool
     cluster: str
+    encoding: str = ""
+    superuser_login: bool = False
 
     @property
     def major(self) -> int:
@@ -161,7 +195,8 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
        (SELECT system_identifier::text FROM pg_control_system()), pg_is_in_recovery(),
        (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text,
        (SELECT timeline_id FROM pg_control_checkpoint()), current_setting('is_superuser') = 'on',
-       current_setting('cluster_name')"""
+       current_setting('cluster_name'), current_setting('server_encoding'),
+       (SELECT rolsuper FROM pg_roles WHERE rolname = session_user)"""
 
 
 def facts(connection: Any) -> Server:
@@ -201,7 +236,7 @@ def _oldest(name: str, major: int, bin_dir: str | None, against: str) -> tuple[s
     if not fitting:
         newest = max(versions.values())
         raise ServerError(f"{name} {newest[0]}.{newest[1]} is older than {against}: install version {major}")
-    path = min(fitting, key=lambda each: (fitting[each], each))
+    path = min(fitting, key=lambda candidate: (fitting[candidate], candidate))
     return path, fitting[path]
 
 

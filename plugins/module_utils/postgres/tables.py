@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
+from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.postgres.metrics import NamedMetric, Rows, since
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
+    counted,
     format_bytes,
     format_duration,
     format_number,
 )
-from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
-from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
-from ansible_collections.day2.ops.plugins.module_utils.postgres.metrics import NamedMetric, Rows, since
 
 Read = Callable[[str], Rows]
 
@@ -47,7 +48,7 @@ def _sequential(rows: Rows) -> Observation:
         return Observation(0, "the database has no tables")
     name, scans, read, _index, _fetched, _rows, age = rows.rows[0]
     head = ("table", "seq scans", "rows read", "index scans", "rows fetched", "rows")
-    text = f"{name} was read most: {read} rows in {scans} sequential scans {since(age)}"
+    text = f"{name} was read most: {counted(read, 'row')} in {counted(scans, 'sequential scan')} {since(age)}"
     return Observation(int(read), text, evidence=lines(head, [row[:6] for row in rows.rows]))
 
 
@@ -90,10 +91,10 @@ def _statements(rows: Rows) -> Observation:
         (format_duration(total / 1000), format_duration(mean / 1000), calls, count, " ".join(query.split())[:160])
         for total, mean, calls, count, query in rows.rows
     ]
-    text = f"of the {len(rows.rows)} statements with most total time the slowest takes"
-    text += f" {format_duration(float(slowest[1]) / 1000)} on average ({slowest[2]} calls)"
+    text = f"of the {counted(len(rows.rows), 'statement')} with most total time the slowest takes"
+    text += f" {format_duration(float(slowest[1]) / 1000)} on average ({counted(slowest[2], 'call')})"
     if hidden:
-        text += f"; {hidden} are hidden from this role: GRANT pg_read_all_stats to it"
+        text += f"; {counted(hidden, 'is', 'are')} hidden from this role: GRANT pg_read_all_stats to it"
     evidence = lines(("total", "mean", "calls", "rows", "statement"), table)
     return Observation(round(float(slowest[1]), 3), text, evidence=evidence)
 
@@ -120,7 +121,7 @@ def _unused(rows: Rows) -> Observation:
     if not rows.rows:
         return Observation(0, "every index that enforces nothing has been used")
     _index, _relation, _size, count, total, age, standbys = rows.rows[0]
-    text = f"{count} indexes ({format_bytes(total)}) were not used {since(age)}"
+    text = f"{counted(count, 'index')} ({format_bytes(total)}) {'was' if count == 1 else 'were'} not used {since(age)}"
     if standbys:
         text += "; standbys count for themselves"
     table = [(format_bytes(row[2]), row[1], row[0]) for row in rows.rows]
@@ -138,9 +139,8 @@ SELECT i.indexrelid::regclass::text, i.indrelid::regclass::text FROM pg_index i
 def _invalid(rows: Rows) -> Observation:
     count = len(rows.rows)
     evidence = [f"{index} on {table}: DROP INDEX CONCURRENTLY, then build it again" for index, table in rows.rows]
-    text = (
-        f"{count} indexes are invalid (a CREATE INDEX CONCURRENTLY that failed)" if count else "all indexes are valid"
-    )
+    broken = f"{counted(count, 'index is', 'indexes are')} invalid (a CREATE INDEX CONCURRENTLY that failed)"
+    text = broken if count else "all indexes are valid"
     return Observation(count, text, evidence=evidence)
 
 

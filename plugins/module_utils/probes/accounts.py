@@ -12,12 +12,13 @@ import struct
 import time
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.baseline.subjects import passwords, sudo
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
+from ansible_collections.day2.ops.plugins.module_utils.baseline.subjects import password_states, sudo_lines
+from ansible_collections.day2.ops.plugins.module_utils.baseline.sudoers import read_sudoers
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import counted, format_duration
 
 
 def _validate(args: dict[str, Any], metric: str | None) -> None:
@@ -26,7 +27,8 @@ def _validate(args: dict[str, Any], metric: str | None) -> None:
 
 
 SPEC = ProbeSpec(
-    doc="Accounts in the host's own files. A second account with uid 0 and one with an empty password are critical.",
+    doc="Accounts of the host, as its programs see them. A second account with uid 0 and one with an empty password, in"
+    " /etc/passwd or in /etc/shadow, are critical.",
     arguments={
         "days": Argument("count", "For `unused`: after so many days without a login; without it 90."),
         "exclude": Argument("strings", "Accounts that are left out."),
@@ -39,7 +41,11 @@ SPEC = ProbeSpec(
             "Accounts that can log in and have not for `days`; those that never have count once their home is as old.",
             "accounts",
         ),
-        "sudo": Metric("Rules of sudo, and members of the groups they are usually about. Needs root.", "rules"),
+        "sudo": Metric(
+            "Rules of the files that sudo reads, and members of the groups that they are about, by their primary group"
+            " too. Needs root.",
+            "rules",
+        ),
     },
     default_metric="login",
     validate=_validate,
@@ -54,6 +60,7 @@ _USER_PROCESS = 7
 _DAYS = 90
 _DAY = 86400
 _SHOWN = 20
+_SWITCH = "/etc/nsswitch.conf"
 
 
 def observe(_source: object, check: Check) -> Observation:
@@ -69,19 +76,26 @@ def can_log_in(user: pwd.struct_passwd) -> bool:
 def _login(users: list[pwd.struct_passwd], _check: Check) -> Observation:
     found = [user for user in users if can_log_in(user)]
     evidence = [f"{user.pw_name} uid={user.pw_uid} {user.pw_dir} {user.pw_shell}" for user in found[:_SHOWN]]
-    return Observation(len(found), f"{len(found)} of {len(users)} accounts can log in", evidence=evidence)
+    return Observation(len(found), f"{len(found)} of {counted(len(users), 'account')} can log in", evidence=evidence)
 
 
 def _uid_zero(users: list[pwd.struct_passwd], _check: Check) -> Observation:
     found = [user.pw_name for user in users if user.pw_uid == 0 and user.pw_name != "root"]
     if not found:
         return Observation(0, "only root has uid 0")
-    return Observation(len(found), f"{', '.join(found)} have uid 0 beside root", unexpected="only root should")
+    verb = "has" if len(found) == 1 else "have"
+    return Observation(len(found), f"{', '.join(found)} {verb} uid 0 beside root", unexpected="only root should")
 
 
 def _empty_passwords(users: list[pwd.struct_passwd], _check: Check) -> Observation:
-    states = passwords()
-    found = [user.pw_name for user in users if states.get(user.pw_name) == "empty"]
+    found = [user.pw_name for user in users if not user.pw_passwd]
+    try:
+        states = password_states(users)
+        found = [user.pw_name for user in users if states.get(user.pw_name) == "empty"]
+    except NeedsRoot:
+        # What stands in /etc/passwd is known without it.
+        if not found:
+            raise
     if not found:
         return Observation(0, "no account has an empty password")
     return Observation(
@@ -91,10 +105,26 @@ def _empty_passwords(users: list[pwd.struct_passwd], _check: Check) -> Observati
 
 def _sudo(_users: list[pwd.struct_passwd], check: Check) -> Observation:
     excluded = check.args["exclude"] or ()
-    rules = [line for line in sudo({}) if not any(line.endswith(f": {name}") for name in excluded)]
-    free = sum("NOPASSWD" in rule for rule in rules)
-    text = f"{len(rules)} rules and members of sudo" + (f", {free} without a password" if free else "")
-    return Observation(len(rules), text, evidence=rules)
+    sudoers = read_sudoers()
+    rules = [line for line in sudo_lines(sudoers) if not any(line.endswith(f": {name}") for name in excluded)]
+    free = sum("NOPASSWD" in rule or "!authenticate" in rule for rule in rules)
+    text = f"{counted(len(rules), 'line')} of sudo's rules and members of their groups"
+    text += f", {free} without a password" if free else ""
+    elsewhere = _other_sources()
+    if elsewhere:
+        text += f"; rules of {' and '.join(elsewhere)} (/etc/nsswitch.conf) are not read"
+    ignored = [f"ignored by sudo: {line}" for line in sudoers.ignored]
+    return Observation(len(rules), text, evidence=rules + ignored)
+
+
+def _other_sources() -> list[str]:
+    """Where sudo has rules from beside its files: `sudoers: files sss`."""
+    try:
+        with open(_SWITCH, encoding="utf-8", errors="replace") as lines:
+            found = [line.split("#")[0].split()[1:] for line in lines if line.startswith("sudoers:")]
+    except OSError:
+        return []
+    return [word for words in found for word in words if word != "files" and not word.startswith("[")]
 
 
 def last_logins(users: list[pwd.struct_passwd]) -> dict[str, float]:
@@ -141,7 +171,10 @@ def wtmp(data: bytes) -> list[tuple[str, float]]:
 
 def _unused(users: list[pwd.struct_passwd], check: Check) -> Observation:
     days, now = check.args["days"] or _DAYS, time.time()
-    able = [user for user in users if can_log_in(user) and _may_log_in(user.pw_name)]
+    able = [user for user in users if can_log_in(user)]
+    states = _known_states(able)
+    # An account that is locked is nobody's way in.
+    able = [user for user in able if states.get(user.pw_name) != "locked" or user.pw_name == "root"]
     logins = last_logins(able)
     evidence = []
     for user in able:
@@ -149,18 +182,19 @@ def _unused(users: list[pwd.struct_passwd], check: Check) -> Observation:
         since = last if last is not None else _made(user)
         if since is not None and now - since <= days * _DAY:
             continue
-        told = f"last login {format_duration(now - last)} ago" if last is not None else "never logged in"
-        evidence.append(f"{user.pw_name}: {told}")
-    text = f"{len(evidence)} of {len(able)} accounts have not logged in for {days} days"
+        history = f"last login {format_duration(now - last)} ago" if last is not None else "never logged in"
+        evidence.append(f"{user.pw_name}: {history}")
+    verb = "has" if len(evidence) == 1 else "have"
+    text = f"{len(evidence)} of {counted(len(able), 'account')} {verb} not logged in for {counted(days, 'day')}"
     return Observation(len(evidence), text, evidence=evidence)
 
 
-def _may_log_in(name: str) -> bool:
-    """An account that is locked is nobody's way in; who may not read that takes it for open."""
+def _known_states(users: list[pwd.struct_passwd]) -> dict[str, str]:
+    """Who may not read that takes accounts for open."""
     try:
-        return passwords().get(name) != "locked" or name == "root"
+        return password_states(users)
     except NeedsRoot:
-        return True
+        return {}
 
 
 def _made(user: pwd.struct_passwd) -> float | None:

@@ -14,10 +14,10 @@ import re
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation, Status
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import counted, format_duration
 
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ]00:00(?::00)?(?:\.0+)?(?:Z|\+00:00)?)?")
 _DAY = 86400
@@ -51,7 +51,7 @@ SPEC = ProbeSpec(
     arguments={
         "done_on": Argument("str", "The day it was last done, such as `2026-01-31`; left out while it never was."),
         "by": Argument("str", "Who did it."),
-        "evidence": Argument("str", "Where to find what came of it: a ticket, a document."),
+        "evidence": Argument("str", "Where the result of the duty is found: a ticket, a document."),
         "every": Argument("duration", "How often it has to be done, such as `90d`."),
         "due": Argument("str", "The day it is due next; without it `done_on` and `every` tell."),
         "grace": Argument("duration", "How long overdue stays a warning.", default=30.0 * _DAY),
@@ -80,7 +80,9 @@ def judge_duty(check: Check, today: date) -> Observation:
     left = (due - today).days
     history = f"done on {done} by {args['by']}" if done is not None else "not done yet"
     if left >= 0:
-        return Observation(left, f"{history}, due on {due} (in {left} days)", evidence=evidence)
+        return Observation(left, f"{history}, due on {due} (in {counted(left, 'day')})", evidence=evidence)
     late = format_duration(-left * _DAY)
     status = Status.CRITICAL if -left * _DAY > args["grace"] else Status.WARNING
-    return Observation(left, f"{history}, was due on {due}: {late} overdue", evidence=evidence, status=status)
+    return Observation(
+        left, f"{history}, was due on {due}: {late} overdue", evidence=evidence, status=status, is_default=True
+    )

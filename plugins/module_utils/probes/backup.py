@@ -2,37 +2,80 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Backups, as files in a directory or as sets of a repository: how old, how big against those before, whether good."""
+"""Backups, as files in a directory or as sets of a repository: how old, how big against those before, whether good.
+
+Each kind of backup is a file of package `backups`, sent to a host and loaded where a check names it.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
-from typing import Any, Mapping, NamedTuple
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any, Mapping, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.backup.files import BackupFile, fault, find, size_percent
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+from ansible_collections.day2.ops.plugins.module_utils.checks.entries import meant
+from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
+from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
+from ansible_collections.day2.ops.plugins.module_utils.checks.spec import (
+    Argument,
+    ArgumentError,
+    Check,
+    Metric,
+    ProbeSpec,
+)
+from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.file_sets.dated_files import BackupFile, size_percent
+from ansible_collections.day2.ops.plugins.module_utils.probes import registry
+from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progress
+from ansible_collections.day2.ops.plugins.module_utils.repositories.s3_options import OPTIONS
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
     BYTES,
     Unit,
     format_duration,
     format_quantity,
 )
-from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
-from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
-from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
-from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error, NeedsRoot, Undetermined
-from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progress
 
 # Of sets only: what their states and manifests say.
-_OF_SETS = ("unverified", "unencrypted")
-_PROVEN = "proven_age"
+OF_SETS = ("unverified", "unencrypted")
+PROVEN = "proven_age"
+# The file that answers for a kind, by the argument that names it.
+_KINDS = {"stanza": "stanza", "repository": "sets", "path": "files"}
+_KINDS_OF = f"{__name__}s"
+_SHOWN = 10
+
+# How an S3-compatible service is reached, as the modules of backups and role postgres_backup have it.
+S3 = {("s3_timeout" if name == "timeout" else name): argument for name, argument in OPTIONS.items()}
+
+
+def _take_s3(args: dict[str, Any]) -> None:
+    """`s3`, entry by entry, as if each stood beside it."""
+    for name, value in (args["s3"] or {}).items():
+        own = "s3_timeout" if name == "timeout" else name
+        if own not in S3:
+            raise FieldError("s3", f"has no entry '{name}'; {meant(name, OPTIONS)}")
+        if args[own] is not None:
+            raise FieldError("s3", f"has '{name}', which stands beside it as well")
+        if value == "":
+            continue
+        try:
+            args[own] = S3[own].read(value)
+        except ArgumentError as exc:
+            raise FieldError("s3", f"'{name}' cannot be read" if S3[own].secret else f"'{name}': {exc}") from None
+    args["s3"] = None
 
 
 def _validate(args: dict[str, Any], metric: str | None) -> None:
-    if metric in _OF_SETS and args["repository"] is None:
+    _take_s3(args)
+    given = [name for name in S3 if args[name] is not None]
+    if given and args["repository"] is None:
+        raise FieldError(given[0], "goes with 'repository'")
+    if args["repository"] is not None:
+        import_module(f"{_KINDS_OF}.sets").read_place(args, given)
+    if metric in OF_SETS and args["repository"] is None:
         raise FieldError("repository", f"is missing; metric '{metric}' is of backup sets")
-    if metric == _PROVEN and args["repository"] is None and args["stanza"] is None:
+    if metric == PROVEN and args["repository"] is None and args["stanza"] is None:
         raise FieldError("repository", f"is missing, and 'stanza' too; metric '{metric}' is of what drills restore")
     if metric == "unreadable" and args["stanza"] is not None:
         raise FieldError("stanza", "has no metric 'unreadable': pg_backup reads pgBackRest's repository (verify)")
@@ -52,9 +95,22 @@ SPEC = ProbeSpec(
     " Files that are still written (.tmp, .part), digests (.sha256) and unfinished sets do not count.",
     arguments={
         "path": Argument("path", "A shell pattern, such as `/var/backups/app/db_*.dump`."),
-        "repository": Argument("str", "A repository of backup sets: an absolute path, or `s3://bucket/prefix`."),
-        "series": Argument("str", "Its series; without it postgresql."),
-        "endpoint_url": Argument("str", "The address of an S3-compatible service, where it is not Amazon's."),
+        "repository": Argument(
+            "str or mapping",
+            "A repository of backup sets: an absolute path, an address (`s3://…`, `sftp://…`), or a mapping of `url`"
+            " and options of its kind.",
+            # Options of other kinds are kept apart like what is not declared.
+            entries={"url": Argument("str", "Its address."), **OPTIONS},
+        ),
+        "series": Argument("str", "The series of the sets; without it postgresql."),
+        **S3,
+        "s3": Argument(
+            "mapping",
+            "The same options as one mapping (`endpoint_url`, `region`, `access_key`, `secret_key`, `session_token`,"
+            " `ca_path`, `validate_certs`, `timeout`), such as `postgres_backup_s3`.",
+            secret=True,
+            entries=OPTIONS,
+        ),
         "stanza": Argument("str", "A stanza of pgBackRest: its backups without page errors, by the databases' sizes."),
         "pgbackrest_config": Argument("path", "pgBackRest's configuration; without it the one that it finds itself."),
         "pgbackrest_repo": Argument("count", "The number of pgBackRest's repository.", default=1),
@@ -86,126 +142,78 @@ SPEC = ProbeSpec(
     exclusive=(("path", "repository"),),
     validate=_validate,
 )
-_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Backups of one kind in the shape of files, newest first; each kind adds what it alone can tell."""
+
+    files: list[BackupFile]
+
+    def answer(self, _args: Mapping[str, Any], _metric: str, _now: float) -> Observation | None:
+        """The answer to what concerns more than times and sizes; None for everything else."""
+        return None
+
+    def spoilt(self, _files: Sequence[BackupFile]) -> list[str]:
+        """Damaged ones that are newer than what counts: why it is not as young as one should think."""
+        return []
+
+
+def parts(fields: Mapping[str, Any]) -> list[str]:
+    """Files that a check loads beside this one, from its entry."""
+    kinds = [f"backups.{kind}" for name, kind in _KINDS.items() if fields.get(name) is not None]
+    return [*kinds, *(["timer"] if fields.get("timer") is not None else [])]
 
 
 def source_key(check: Check) -> object:
-    names = ("path", "repository", "series", "endpoint_url", "stanza", "pgbackrest_config", "pgbackrest_repo", "timer")
+    names = ("path", "repository", "series", "stanza", "pgbackrest_config", "pgbackrest_repo", "timer")
     return tuple(check.args[name] for name in names)
 
 
-def open_source(checks: list[Check], _progress: Progress) -> list[BackupFile] | Sets | Backups:
-    if checks[0].args["stanza"] is not None:
-        return _open_stanza(checks[0].args)
-    if checks[0].args["repository"] is not None:
-        return _open_sets(checks[0].args)
-    pattern = checks[0].args["path"]
-    if pattern is None:
-        return []
-    # A directory that may not be read looks empty to glob.
-    folder = os.path.dirname(pattern)
-    while folder and not os.path.isdir(folder) and any(mark in folder for mark in "*?["):
-        folder = os.path.dirname(folder)
-    try:
-        os.listdir(folder)
-        return find(pattern)
-    except PermissionError:
-        raise NeedsRoot(f"{folder} cannot be read") from None
-    except FileNotFoundError:
-        # No backup lies where none can.
-        return []
-    except OSError as exc:
-        raise Undetermined(f"{folder}: {exc.strerror}") from exc
+def open_source(checks: list[Check], _progress: Progress) -> Kind:
+    args = checks[0].args
+    for name, kind in _KINDS.items():
+        if args[name] is not None:
+            opened: Kind = import_module(f"{_KINDS_OF}.{kind}").open_kind(args)
+            return opened
+    return Kind([])
 
 
-def _line(each: BackupFile, now: float) -> str:
-    size = format_quantity(each.size, Unit("B", BYTES))
-    return f"{each.path}: {size}, {format_duration(now - each.written)} old"
-
-
-class Sets(NamedTuple):
-    """The sets of a repository, newest first; those that are not damaged also in the shape of files."""
-
-    repository: Any
-    found: list[Any]
-    files: list[BackupFile]
-
-
-def _open_sets(args: Mapping[str, Any]) -> Sets:
-    from ansible_collections.day2.ops.plugins.module_utils.backup.repository import RepositoryError, open_repository
-    from ansible_collections.day2.ops.plugins.module_utils.backup.sets import load
-
-    try:
-        repository = open_repository(args["repository"], {"endpoint_url": args["endpoint_url"]})
-        found = load(repository, args["series"] or "postgresql").sets
-    except RepositoryError as exc:
-        if isinstance(exc.__cause__, PermissionError):
-            raise NeedsRoot(f"{args['repository']} cannot be read") from None
-        raise Undetermined(str(exc)) from None
-    good = [each.manifest for each in found if each.state.damaged is None]
-    files = [BackupFile(each.id, each.time, each.size) for each in good]
-    return Sets(repository, found, files)
-
-
-class Backups(NamedTuple):
-    """pgBackRest's of a stanza, newest first in the shape of files, and when one was proven last (POSIX seconds)."""
-
-    files: list[BackupFile]
-    proven: float | None
-
-
-def _open_stanza(args: Mapping[str, Any]) -> Backups:
-    from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.client import open_client
-    from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.info import parse_info
-
-    try:
-        client = open_client(args["stanza"], args["pgbackrest_config"], args["pgbackrest_repo"])
-        stanza = parse_info(client.ask("info", f"--repo={client.repo}"), client.stanza, client.repo)
-    except Day2Error as exc:
-        if isinstance(exc.__cause__, PermissionError):
-            raise NeedsRoot(f"pgBackRest's configuration of stanza '{args['stanza']}' cannot be read") from None
-        raise Undetermined(str(exc)) from None
-    usable = list(reversed(stanza.usable))
-    proven = [each.proven for each in usable if each.proven is not None]
-    return Backups([BackupFile(each.label, each.stop, each.size) for each in usable], max(proven, default=None))
-
-
-def observe(source: list[BackupFile] | Sets | Backups, check: Check) -> Observation:
+def observe(source: Kind, check: Check) -> Observation:
     args, metric, now = check.args, check.metric.name, time.time()
     if metric == "next_run":
         return _next_run(check)
+    own = source.answer(args, metric, now)
+    if own is not None:
+        return own
     pattern = args["path"] or args["repository"] or f"stanza '{args['stanza']}'"
-    files = source if isinstance(source, list) else source.files
-    if isinstance(source, Backups) and files and metric == _PROVEN:
-        return _proven(source.proven, now)
-    if isinstance(source, Sets) and source.found and metric in (*_OF_SETS, _PROVEN, "unreadable"):
-        return _of_sets(source, args["last"], metric, now)
-    if args["since"] is not None:
-        files = [each for each in files if now - each.written <= args["since"]]
+    files = within(source.files, args["since"], now)
     stretch = f" of the last {format_duration(args['since'])}" if args["since"] is not None else ""
-    spoilt = _spoilt(source, files)
-    told, evidence = f"; {spoilt[0]}" if spoilt else "", [_line(each, now) for each in files[:_SHOWN]] + spoilt[:_SHOWN]
+    spoilt = source.spoilt(files)
+    remark, evidence = (
+        f"; {spoilt[0]}" if spoilt else "",
+        [_line(backup, now) for backup in files[:_SHOWN]] + spoilt[:_SHOWN],
+    )
     if metric == "count":
         wrong = None if files else "there should be one"
-        text = f"{len(files)} backups{stretch} match {pattern}{told}"
+        text = f"{len(files)} backups{stretch} match {pattern}{remark}"
         return Observation(len(files), text, unexpected=wrong, evidence=evidence)
     if not files:
-        return Observation(None, "", failure=f"no backup{stretch} matches {pattern}{told}", evidence=spoilt[:_SHOWN])
-    if metric == "unreadable":
-        return _read_whole(files[: args["last"]] if args["since"] is None else files)
-    return _of_newest(files, metric, now, told, evidence)
+        return Observation(None, "", failure=f"no backup{stretch} matches {pattern}{remark}", evidence=spoilt[:_SHOWN])
+    return _of_newest(files, metric, now, remark, evidence)
 
 
-def _spoilt(source: list[BackupFile] | Sets | Backups, files: list[BackupFile]) -> list[str]:
-    """Damaged sets that are newer than what counts: why it is not as young as one should think."""
-    if not isinstance(source, Sets):
-        return []
-    newest = files[0].written if files else 0.0
-    damaged = [each for each in source.found if each.state.damaged is not None and each.manifest.time > newest]
-    return [f"{each.manifest.id} is damaged: {each.state.damaged}" for each in damaged]
+def within(files: list[BackupFile], since: float | None, now: float) -> list[BackupFile]:
+    """Those of the last `since` seconds."""
+    return files if since is None else [backup for backup in files if now - backup.written <= since]
 
 
-def _of_newest(files: list[BackupFile], metric: str, now: float, told: str, evidence: list[str]) -> Observation:
+def _line(backup: BackupFile, now: float) -> str:
+    size = format_quantity(backup.size, Unit("B", BYTES))
+    return f"{backup.path}: {size}, {format_duration(now - backup.written)} old"
+
+
+def _of_newest(files: list[BackupFile], metric: str, now: float, remark: str, evidence: list[str]) -> Observation:
     newest = files[0]
     size = format_quantity(newest.size, Unit("B", BYTES))
     name = os.path.basename(newest.path)
@@ -213,90 +221,28 @@ def _of_newest(files: list[BackupFile], metric: str, now: float, told: str, evid
         age = now - newest.written
         if age < 0:
             raise Undetermined(f"{name} was written {format_duration(-age)} in the future: a clock is wrong", evidence)
-        return Observation(round(age, 1), f"{name} is {format_duration(age)} old ({size}){told}", evidence=evidence)
+        return Observation(round(age, 1), f"{name} is {format_duration(age)} old ({size}){remark}", evidence=evidence)
     if metric == "size":
         wrong = None if newest.size else "it should not be empty"
-        return Observation(newest.size, f"{name} has {size}{told}", evidence=evidence, unexpected=wrong)
+        return Observation(newest.size, f"{name} has {size}{remark}", evidence=evidence, unexpected=wrong)
     share = size_percent(files)
     if share is None:
-        raise Undetermined(f"{name} has {size}, and no backup before it to compare with{told}", evidence)
-    text = f"{name} has {size}, {share:.0f} % of the median of those before{told}"
+        raise Undetermined(f"{name} has {size}, and no backup before it to compare with{remark}", evidence)
+    text = f"{name} has {size}, {share:.0f} % of the median of those before{remark}"
     return Observation(round(share, 2), text, evidence=evidence)
 
 
 def _next_run(check: Check) -> Observation:
     """As probe timer answers it."""
-    from ansible_collections.day2.ops.plugins.module_utils.probes import timer
-
     metric = replace(check.metric, name="next")
-    return timer.observe(None, replace(check, args={"name": check.args["timer"]}, metric=metric))
+    seen: Observation = registry.load("timer").observe(
+        None, replace(check, args={"name": check.args["timer"]}, metric=metric)
+    )
+    return seen
 
 
-def _of_sets(source: Sets, last: int, metric: str, now: float) -> Observation:
-    chosen = source.found[:last]
-    if metric == _PROVEN:
-        moments = [each.state.proven_at for each in source.found if each.state.proven_at is not None]
-        return _proven(max(moments, default=None), now)
-    if metric == "unencrypted":
-        faults = {each.manifest.id: None if each.manifest.encrypted else "is not encrypted" for each in chosen}
-        word = "encrypted"
-    elif metric == "unverified":
-        faults = {each.manifest.id: _verdict(each) for each in chosen}
-        word = "verified"
-    else:
-        faults = {each.manifest.id: _read_set(source.repository, each) for each in chosen}
-        word = "whole"
-    bad = [f"{name} {wrong}" for name, wrong in faults.items() if wrong is not None]
-    text = f"{len(chosen) - len(bad)} of the {len(chosen)} newest sets are {word}" + (f"; {bad[0]}" if bad else "")
-    return Observation(len(bad), text, evidence=bad, unexpected="all should be" if bad else None)
-
-
-def _proven(moment: float | None, now: float) -> Observation:
+def proven(moment: float | None, now: float) -> Observation:
+    """The time since a restore that was proven."""
     if moment is None:
         return Observation(None, "", failure="no restore of these backups was ever proven")
     return Observation(round(now - moment, 1), f"a restore was proven {format_duration(now - moment)} ago")
-
-
-def _verdict(each: Any) -> str | None:
-    if each.state.damaged is not None:
-        return f"is damaged: {each.state.damaged}"
-    if each.state.good:
-        return None
-    return (
-        "has the digests that were written, and was neither read nor restored"
-        if each.state.whole
-        else ("was not verified")
-    )
-
-
-def _read_set(repository: Any, each: Any) -> str | None:
-    """By digests: whoever checks has no key, and the set was parsed when it was made."""
-    from ansible_collections.day2.ops.plugins.module_utils.backup.repository import (
-        Missing,
-        RepositoryError,
-        Unreadable,
-    )
-    from ansible_collections.day2.ops.plugins.module_utils.backup.streams import Damaged, drain, stored_pieces
-
-    about = each.manifest
-    try:
-        for stored in about.files:
-            drain(stored_pieces(repository, f"{about.series}/{about.id}", stored))
-    except (Damaged, Missing, Unreadable) as exc:
-        return str(exc)
-    except RepositoryError as exc:
-        # It does not answer: nobody knows what is in it.
-        raise Undetermined(str(exc)) from None
-    return None
-
-
-def _read_whole(files: list[BackupFile]) -> Observation:
-    try:
-        faults = {each.path: fault(each.path) for each in files}
-    except PermissionError as exc:
-        raise NeedsRoot(f"{exc.filename} cannot be read") from None
-    bad = [f"{path} {wrong}" for path, wrong in faults.items() if wrong is not None]
-    text = f"{len(files) - len(bad)} of {len(files)} backups read to their end"
-    evidence = bad + [f"{path} reads" for path, wrong in faults.items() if wrong is None]
-    wrong = "all should" if bad else None
-    return Observation(len(bad), text, evidence=evidence, unexpected=wrong)

@@ -13,12 +13,13 @@ from typing import Any, Optional, Tuple, cast
 from ansible_collections.day2.ops.plugins.module_utils.baseline import record
 from ansible_collections.day2.ops.plugins.module_utils.baseline.record import Baseline
 from ansible_collections.day2.ops.plugins.module_utils.baseline.subjects import COLLECT
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration, format_quantity
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError, parse_checks
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation, Status
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import CheckError, NeedsRoot, Undetermined
 from ansible_collections.day2.ops.plugins.module_utils.probes import registry
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import counted, format_duration, format_quantity
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import day
 
 FIGURE = "figure"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -78,6 +79,13 @@ SPEC = ProbeSpec(
 )
 
 
+def parts(fields: dict[str, Any]) -> set[str]:
+    """What the check loads whose value is the figure."""
+    of = fields.get("of")
+    is_another = isinstance(of, dict) and of.get("probe") != "baseline"
+    return registry.needed(of) if is_another else set()
+
+
 def collect(check: Check, now: float) -> Baseline:
     """What would be recorded now. Raises Undetermined or NeedsRoot."""
     args = dict(check.args)
@@ -115,7 +123,7 @@ def observe(_source: object, check: Check) -> Observation:
         raise Undetermined("no baseline is recorded: run playbook day2.ops.baseline")
     now = time.time()
     age = now - recorded.recorded
-    old = f"the baseline of {time.strftime('%Y-%m-%d', time.gmtime(recorded.recorded))}"
+    old = f"the baseline of {day(recorded.recorded)}"
     if check.metric.name == "age":
         return Observation(round(age, 1), f"{old} is {format_duration(age)} old")
     if recorded.subject != check.args["subject"]:
@@ -129,14 +137,16 @@ def compare(before: Baseline, after: Baseline, old: str, check: Check) -> Observ
     changes = record.difference(before.lines, after.lines)
     if not changes:
         return Observation(0, f"{after.subject} as in {old}")
-    text = f"{len(changes)} lines of {after.subject} differ from {old}"
-    return Observation(len(changes), text, evidence=changes, status=Status.WARNING)
+    text = (
+        f"{counted(len(changes), 'line')} of {after.subject} {'differs' if len(changes) == 1 else 'differ'} from {old}"
+    )
+    return Observation(len(changes), text, evidence=changes, status=Status.WARNING, is_default=True)
 
 
 def _drift(before: Baseline, after: Baseline, old: str, check: Check) -> Observation:
     was, value = cast(float, before.value), cast(float, after.value)
     unit = _figure(dict(check.args)).metric.source_unit
-    shown, shown_old = (format_quantity(each, unit) if unit else f"{each:g}" for each in (value, was))
+    shown, shown_old = (format_quantity(figure, unit) if unit else f"{figure:g}" for figure in (value, was))
     drift = record.drift_percent(was, value)
     if drift is None:
         raise Undetermined(f"{shown}, and {old} is 0: there is no share of nothing")

@@ -19,12 +19,15 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.spec import (
     Metric,
     ProbeSpec,
 )
+from ansible_collections.day2.ops.plugins.module_utils.checks.threshold import read_text
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
-from ansible_collections.day2.ops.plugins.module_utils.process.programs import Finished, run
+from ansible_collections.day2.ops.plugins.module_utils.process.programs import CAP, Finished, run
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_bytes
 
+_CUT = f"(the output was cut: only its first {format_bytes(CAP)} are looked at)"
 _NAGIOS = (Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN)
 # 'label'=value[UOM];warn;crit;min;max (Monitoring Plugins Development Guidelines).
-_PERFDATA = re.compile(r"(?:'((?:[^']|'')+)'|([^\s='|]+))=(-?[\d.]+(?:[eE][+-]?\d+)?)([^\s;]*)")
+_PERFDATA = re.compile(r"(?:'((?:[^']|'')+)'|([^\s='|]+))=(-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([^\s;]*)", re.ASCII)
 _PERF_UNITS = {
     "": "",
     "c": "",
@@ -45,6 +48,13 @@ def _validate(args: dict[str, Any], metric: str | None) -> None:
     own = _choose_metric(args)
     if metric is not None and form != "nagios" and metric != own:
         raise FieldError("metric", f"'{metric}' does not go with format '{form}', whose value is '{own}'")
+    if form == "nagios" and args["success_exit_status"] is not None:
+        raise FieldError("success_exit_status", "does not go with format 'nagios', whose exit status is the verdict")
+    for name, value in (args["environment"] or {}).items():
+        if not name or "=" in name or "\0" in name + value:
+            raise FieldError("environment", "has a name that is empty or has = in it, or a zero byte")
+    if any("\0" in word for word in args["argv"] or ()):
+        raise FieldError("argv", "has a zero byte in it")
     for field, owner in (("pattern", "regex"), ("query", "json")):
         if form == owner and args[field] is None:
             raise FieldError(field, f"is missing; format '{form}' needs it")
@@ -62,10 +72,25 @@ def _choose_metric(args: dict[str, Any]) -> str:
 
 
 SPEC = ProbeSpec(
-    doc="Runs a program that changes nothing, without a shell. An exit status other than 0 is critical"
-    " (with `format: nagios` it is the plugin's verdict).",
+    doc="Runs a program that changes nothing, without a shell. An exit status other than 0 is critical, whatever"
+    " thresholds the check has on the output (with `format: nagios` it is the plugin's verdict, which thresholds only"
+    " make worse).",
     arguments={
-        "argv": Argument("argv", "The program and its arguments.", required=True),
+        "argv": Argument(
+            "argv",
+            "The program and its arguments. Kept out of logs and of the invocation, but every user of the host can read"
+            " it while the program runs: a secret belongs into `environment`.",
+            required=True,
+            may_hold=True,
+        ),
+        "environment": Argument(
+            "mapping",
+            "Variables that are added to the program's environment, such as `PGPASSWORD`. Treated as secret.",
+            secret=True,
+        ),
+        "success_exit_status": Argument(
+            "integers", "The exit statuses that are no fault, such as `[0, 1]` for a `grep`. Only 0 unless given."
+        ),
         "format": Argument(
             "str", "How the answer is read.", default="exit", choices=("exit", "regex", "json", "nagios")
         ),
@@ -88,31 +113,36 @@ SPEC = ProbeSpec(
 
 def observe(_source: object, check: Check) -> Observation:
     argv, form = check.args["argv"], check.args["format"]
-    answer = run(argv)
+    answer = run(argv, environment=check.args["environment"])
     if answer.code in (126, 127) and form != "exit":
         raise Undetermined(f"{argv[0]} cannot run: {answer.complaint}", _lines(answer))
     if form == "nagios":
         return _nagios(check, answer)
-    unexpected = None if answer.code == 0 else f"it should exit with 0{_because(answer)}"
+    ended = _ended(answer)
+    wrong = _unexpected(check, answer)
     if form == "exit":
-        text = (
-            f"{argv[0]} exited with {answer.code}"
-            if answer.code >= 0
-            else f"{argv[0]} was killed by signal {-answer.code}"
-        )
-        return Observation(answer.code, text, evidence=_lines(answer), unexpected=unexpected)
+        return Observation(answer.code, f"{argv[0]} {ended}", evidence=_lines(answer), unexpected=wrong)
     try:
         value = _match(answer, check.args["pattern"]) if form == "regex" else _json(answer, check.args["query"])
     except Undetermined:
-        if unexpected is not None and not check.critical:
-            return Observation(
-                None, "", failure=f"{argv[0]} exited with {answer.code}, {unexpected}", evidence=_lines(answer)
-            )
-        raise
+        if wrong is None:
+            raise
+        return Observation(None, "", failure=f"{argv[0]} {ended}, {wrong}", evidence=_lines(answer))
     text = f"{argv[0]} says {value}{' ' + check.metric.unit.symbol if check.metric.unit else ''}"
-    if unexpected is not None:
-        text += f" and exited with {answer.code}"
-    return Observation(value, text, evidence=_lines(answer), unexpected=unexpected)
+    # A threshold on what it says tells nothing about how it ended.
+    return Observation(value, text if wrong is None else f"{text} and {ended}", evidence=_lines(answer), fault=wrong)
+
+
+def _ended(answer: Finished) -> str:
+    return f"exited with {answer.code}" if answer.code >= 0 else f"was killed by signal {-answer.code}"
+
+
+def _unexpected(check: Check, answer: Finished) -> str | None:
+    """What is wrong with the exit status."""
+    fine = check.args["success_exit_status"] or (0,)
+    if answer.code in fine:
+        return None
+    return f"it should exit with {' or '.join(map(str, fine))}{_because(answer)}"
 
 
 def _because(answer: Finished) -> str:
@@ -121,31 +151,24 @@ def _because(answer: Finished) -> str:
 
 def _lines(answer: Finished) -> list[str]:
     text = (answer.stdout + b"\n" + answer.stderr).decode("utf-8", "replace")
-    return [line.rstrip() for line in text.split("\n") if line.strip()]
+    lines = [line.rstrip() for line in text.split("\n") if line.strip()]
+    return [_CUT, *lines] if answer.cut else lines
 
 
-def _number(text: str) -> float | int | str:
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _match(answer: Finished, pattern: str) -> float | int | str:
+def _match(answer: Finished, pattern: str) -> int | str:
     match = re.search(pattern, answer.stdout.decode("utf-8", "replace"), re.MULTILINE)
     if match is None:
-        raise Undetermined("the output does not match the pattern", _lines(answer))
+        within = f" within {format_bytes(CAP)}, where it was cut" if answer.cut else ""
+        raise Undetermined(f"the output does not match the pattern{within}", _lines(answer))
     found = match.group(1) if match.re.groups else match.group(0)
     if found is None:
         raise Undetermined("the pattern's first group took no part in the match", _lines(answer))
-    return _number(found.strip())
+    return read_text(found.strip())
 
 
 def _json(answer: Finished, query: str) -> Any:
+    if answer.cut:
+        raise Undetermined(f"the output is longer than {format_bytes(CAP)}: it was cut and is no whole JSON", [_CUT])
     return select(parse_json(answer.stdout, "the output"), query)
 
 

@@ -11,6 +11,7 @@ import time
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import counted
 
 SPEC = ProbeSpec(
     doc="CPU time of all processors, sampled over a short interval before the other checks begin.",
@@ -56,7 +57,7 @@ def observe(source: tuple[list[int], int], check: Check) -> Observation:
     spent, count = source
     name = check.metric.name
     if name == "count":
-        return Observation(count, f"{count} processors online")
+        return Observation(count, f"{counted(count, 'processor')} online")
     total = sum(spent)
     if not total:
         raise Undetermined("the processors' counters did not move; sample for longer (interval)")
@@ -67,4 +68,4 @@ def observe(source: tuple[list[int], int], check: Check) -> Observation:
         "steal_percent": 100.0 * steal / total,
     }[name]
     words = {"used_percent": "busy", "iowait_percent": "waiting for disks", "steal_percent": "stolen by the hypervisor"}
-    return Observation(round(share, 2), f"{count} processors {share:.1f} % {words[name]}")
+    return Observation(round(share, 2), f"{counted(count, 'processor')} {share:.1f} % {words[name]}")

@@ -14,15 +14,16 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
-    format_bytes,
-    format_duration,
-)
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
 from ansible_collections.day2.ops.plugins.module_utils.process.files import entries, matches
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
+    counted,
+    format_bytes,
+    format_duration,
+)
 
 _WANTED = ("mode", "owner", "group")
 
@@ -61,6 +62,7 @@ SPEC = ProbeSpec(
     choose_metric=lambda args: "offenders" if any(args[name] is not None for name in _WANTED) else "size",
 )
 _SHOWN = 20
+_NOUNS = {"file": "file", "directory": "directory", "any": "entry"}
 
 
 @dataclass
@@ -82,11 +84,11 @@ def observe(_source: object, check: Check) -> Observation:
     path, metric = args["path"], check.metric.name
     if metric == "offenders":
         rights = ", ".join(f"{name} {args[name]}" for name in _WANTED if args[name] is not None)
-        text = f"{tally.offenders} of {tally.count} files below {path} differ from {rights}"
+        text = f"{tally.offenders} of {counted(tally.count, 'file')} below {path} differ from {rights}"
         wrong = "none should" if tally.offenders else None
         return Observation(tally.offenders, text, evidence=tally.shown, unexpected=wrong)
     if metric == "count":
-        return Observation(tally.count, f"{tally.count} in {path}")
+        return Observation(tally.count, f"{counted(tally.count, _NOUNS[args['type']])} in {path}")
     if metric == "newest":
         if tally.newest is None:
             raise Undetermined(f"nothing in {path} matches")
@@ -96,7 +98,9 @@ def observe(_source: object, check: Check) -> Observation:
     if metric == "growth":
         text = f"{format_bytes(tally.grown)} written in {path} within {format_duration(args['since'])}"
         return Observation(tally.grown, text, evidence=largest)
-    return Observation(tally.size, f"{path} holds {format_bytes(tally.size)} in {tally.count} files", evidence=largest)
+    return Observation(
+        tally.size, f"{path} holds {format_bytes(tally.size)} in {counted(tally.count, 'file')}", evidence=largest
+    )
 
 
 def _walk(args: Any) -> Tally:

@@ -10,24 +10,24 @@ import os
 import stat
 import time
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
+from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
+from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
     BYTES,
     Unit,
     format_duration,
     format_quantity,
 )
-from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
-from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
-from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, Undetermined
 
 SPEC = ProbeSpec(
     doc="A file's age, size, mode and owner.",
     arguments={"path": Argument("path", "The file; links are followed.", required=True)},
     metrics={
         "age": Metric("Time since the last change of its content.", "s"),
-        "size": Metric("Its size.", "B"),
-        "mode": Metric("Its permissions as four octal digits, such as 0640.", words=True),
-        "owner": Metric("The name of its owner (the number where there is no name).", words=True),
+        "size": Metric("Size of the file.", "B"),
+        "mode": Metric("Permissions of the file as four octal digits, such as 0640.", words=True),
+        "owner": Metric("Name of the file's owner (the number where there is no name).", words=True),
         "state": Metric("`present` or `absent`.", words=True),
     },
     default_metric="age",
@@ -37,15 +37,18 @@ SPEC = ProbeSpec(
 def observe(_source: object, check: Check) -> Observation:
     path, name = check.args["path"], check.metric.name
     try:
-        status = os.stat(path)
+        # As bytes: a host whose locale is not UTF-8 has files with such names too.
+        status = os.stat(path.encode("utf-8", "surrogateescape"))
     except PermissionError:
         raise NeedsRoot(f"{path} cannot be reached") from None
     except (FileNotFoundError, NotADirectoryError):
         if name == "state":
             return Observation("absent", f"{path} is absent")
         raise Undetermined(f"{path} does not exist") from None
-    except (OSError, ValueError) as exc:
-        raise Undetermined(f"{path}: {exc}") from exc
+    except OSError as exc:
+        raise Undetermined(f"{path}: {exc.strerror}") from exc
+    except ValueError:
+        raise Undetermined(f"{path!r} cannot be a path: there is a zero byte in it") from None
     if name == "age":
         age = time.time() - status.st_mtime
         return Observation(round(age, 3), f"{path} last changed {format_duration(age)} ago")

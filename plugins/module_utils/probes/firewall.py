@@ -7,20 +7,22 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.baseline.subjects import firewall as kernel_rules
+from ansible_collections.day2.ops.plugins.module_utils.baseline.subjects import rulesets
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.network.ruleset import Protection, protection
 from ansible_collections.day2.ops.plugins.module_utils.process.programs import run
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import counted
 
 SPEC = ProbeSpec(
-    doc="A host firewall: firewalld, ufw, or rules of nftables or iptables. It is active when what comes in is dropped"
-    " or rejected somewhere; rules of container engines alone are no firewall. One that is not active is critical."
-    " Needs root.",
+    doc="A host firewall: firewalld, ufw, or rules of nftables or iptables (of either kind). It is active when some of"
+    " what comes in by IPv4 is dropped or rejected, in a chain that it meets; rules of container engines, and bans of"
+    " single addresses (fail2ban, a list of senders) or of malformed packets (`ct state invalid`), are no firewall."
+    " One that is not active is critical. Needs root.",
     arguments={
         "kind": Argument(
             "str", "Which one has to be active; without it any.", choices=("firewalld", "ufw", "nftables", "iptables")
@@ -28,100 +30,128 @@ SPEC = ProbeSpec(
     },
     metrics={
         "state": Metric("`active` or `inactive`.", words=True),
-        "rules": Metric("Rules that it has.", "rules"),
+        "rules": Metric("Rules that what comes in meets; of firewalld and ufw, lines of their settings.", "rules"),
     },
     default_metric="state",
 )
-# Chains that container engines and libvirt make; they forward and translate, and protect nothing of the host.
-_FOREIGN = re.compile(r"DOCKER|NETAVARK|CNI|KUBE|LIBVIRT|podman|docker|netavark", re.IGNORECASE)
-# A verdict of its own, not the name of a chain (`ufw-reject-input`).
-_REFUSES = re.compile(r"(?:^|\s)(?:drop|reject)(?:\s|;|$)", re.IGNORECASE)
-_OTHER_HOOK = re.compile(r"hook (?!input)\w+|^(?:FORWARD|OUTPUT) ")
-_JUMP = re.compile(r"(?:jump|goto|-j) (\S+)$")
-_DECLARES = re.compile(r"type \w+ hook|:\S+ ")
-_INPUT = re.compile(r"hook input|^INPUT ", re.IGNORECASE)
+# Which rulesets a kind is about; iptables' own rules may be nftables' in the kernel.
+_RULESETS = {
+    "nftables": ("nftables",),
+    "iptables": ("iptables", "ip6tables"),
+    None: ("nftables", "iptables", "ip6tables"),
+}
+_ROUTES = "/proc/net/route"
+_INET6 = "/proc/net/if_inet6"
 
 
 def observe(_source: object, check: Check) -> Observation:
     if os.geteuid() != 0:
         raise NeedsRoot("the firewall's rules cannot be read")
     wanted = check.args["kind"]
-    managers = [name for name in ("firewalld", "ufw") if wanted in (None, name)]
-    for name in managers:
-        lines = _MANAGERS[name]()
-        if lines is not None:
-            return _answer(check, name, lines)
-    if wanted in ("firewalld", "ufw"):
-        return _answer(check, wanted, None)
+    notes = []
+    for name in ("firewalld", "ufw"):
+        if wanted in (None, name):
+            lines, note = _MANAGERS[name]()
+            if lines is not None and note is None:
+                return _answer(check, name, lines)
+            notes += [note] if note is not None else []
+    if wanted in _MANAGERS:
+        return _answer(check, wanted, None, "; ".join(notes))
+    return _kernel(check, wanted, notes)
+
+
+def _kernel(check: Check, wanted: str | None, notes: list[str]) -> Observation:
+    """What the kernel's rules say, whoever wrote them."""
     try:
-        rules = kernel_rules({})
-    except Undetermined:
-        return _answer(check, "firewall", None, "neither nftables nor iptables is installed")
-    kind = wanted or ("nftables" if shutil.which("nft") else "iptables")
-    return _answer(check, kind, protecting(rules) or None)
+        found = rulesets(both=wanted == "iptables")
+    except Undetermined as exc:
+        return _answer(check, wanted or "firewall", None, "; ".join([*notes, str(exc)]))
+    whole, kind = Protection(), wanted
+    for name in _RULESETS[wanted]:
+        part = protection(found.get(name, []), "ip6" if name == "ip6tables" else "ip")
+        if part.families and kind is None:
+            kind = "nftables" if name == "nftables" else "iptables"
+        whole.add(part)
+    kind = kind or ("nftables" if "nftables" in found else "iptables")
+    if _filters(whole.families):
+        open_family = ", IPv6 is not filtered" if 6 not in whole.families and _has_ipv6() else ""
+        return _answer(check, kind, whole.rules, open_family)
+    if whole.families:
+        notes.append("only IPv6 is filtered")
+    if whole.blockers:
+        notes.append(f"there are only bans of single addresses ({', '.join(sorted(whole.blockers))})")
+    if whole.narrow:
+        notes.append(f"only certain senders or malformed packets are refused ({whole.narrow[0]})")
+    return _answer(check, kind, None, "; ".join(notes) or "nothing that comes in is dropped or rejected")
 
 
-def _answer(check: Check, kind: str, rules: list[str] | None, why: str = "") -> Observation:
-    count = len(rules) if rules is not None else 0
+def _filters(families: set[int]) -> bool:
+    """Whether IPv4 is filtered, or IPv6 on a host that has no IPv4."""
+    return 4 in families or (6 in families and not _has_ipv4())
+
+
+def _has_ipv4() -> bool:
+    try:
+        with open(_ROUTES, encoding="ascii") as lines:
+            return len(lines.readlines()) > 1
+    except OSError:
+        return True
+
+
+def _has_ipv6() -> bool:
+    """Whether an interface has an IPv6 address of global scope (00 in the fourth column)."""
+    try:
+        with open(_INET6, encoding="ascii") as lines:
+            return any(words[3] == "00" for words in map(str.split, lines) if len(words) > 3)
+    except OSError:
+        return False
+
+
+def _answer(check: Check, kind: str, rules: list[str] | None, note: str = "") -> Observation:
     if check.metric.name == "rules":
-        return Observation(count, f"{kind} has {count} rules", evidence=rules or [])
+        count = len(rules or [])
+        return Observation(count, f"{kind} has {counted(count, 'rule')}{note if rules else ''}", evidence=rules or [])
     if rules is not None:
-        return Observation("active", f"{kind} is active with {count} rules", evidence=rules)
-    reason = why or "nothing that comes in is dropped or rejected"
-    text = f"{kind} is inactive" if not why and kind in _MANAGERS else f"no {kind} is active: {reason}"
-    return Observation("inactive", text, unexpected="it should be active")
+        text = f"{kind} is active with {counted(len(rules), 'rule')}{note}"
+        return Observation("active", text, evidence=rules)
+    text = f"{kind} is inactive" if kind in _MANAGERS else f"no {kind} is active"
+    return Observation("inactive", f"{text}: {note}" if note else text, unexpected="it should be active")
 
 
-def _firewalld() -> list[str] | None:
-    """Its zone's settings; None where it does not run."""
-    if shutil.which("firewall-cmd") is None:
-        return None
-    if run(["firewall-cmd", "--state"]).code != 0:
-        return None
-    answer = run(["firewall-cmd", "--list-all"])
-    return [line.strip() for line in answer.stdout.decode("utf-8", "replace").split("\n") if line.strip()]
+Managed = tuple[Any, Any]
 
 
-def _ufw() -> list[str] | None:
+def _firewalld() -> Managed:
+    """The settings of its default zone (None where it does not run), and why they protect nothing."""
+    if shutil.which("firewall-cmd") is None or run(["firewall-cmd", "--state"]).code != 0:
+        return None, None
+    return read_firewalld(run(["firewall-cmd", "--list-all"]).stdout.decode("utf-8", "replace"))
+
+
+def read_firewalld(text: str) -> Managed:
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    accepts = "target: ACCEPT" in lines
+    return lines, "firewalld runs, but its default zone accepts everything" if accepts else None
+
+
+def _ufw() -> Managed:
     if shutil.which("ufw") is None:
-        return None
-    answer = run(["ufw", "status"])
-    lines = [line.strip() for line in answer.stdout.decode("utf-8", "replace").split("\n") if line.strip()]
-    if answer.code != 0 or "Status: active" not in lines:
-        return None
-    return [line for line in lines[1:] if not line.startswith(("To ", "--"))]
+        return None, None
+    answer = run(["ufw", "status", "verbose"])
+    return read_ufw(answer.stdout.decode("utf-8", "replace")) if answer.code == 0 else (None, None)
+
+
+def read_ufw(text: str) -> Managed:
+    """The rules of `ufw status verbose` (None where ufw is off), and why they protect nothing."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if "Status: active" not in lines:
+        return None, None
+    settings = ("Status:", "Logging:", "Default:", "New profiles:", "To ", "--")
+    rules = [line for line in lines if not line.startswith(settings)]
+    default = next((line for line in lines if line.startswith("Default:")), "")
+    refuses = any(word in f" {rule} " for rule in rules for word in (" DENY ", " REJECT ", " LIMIT "))
+    accepts = "allow (incoming)" in default and not refuses
+    return rules, "ufw is active, but lets in everything (default: allow)" if accepts else None
 
 
 _MANAGERS: dict[str, Any] = {"firewalld": _firewalld, "ufw": _ufw}
-
-
-def protecting(lines: list[str]) -> list[str]:
-    """The rules of a ruleset (nft or iptables-save) when they keep something out of the host; else none."""
-    rules = _rules(lines)
-    # What is refused on its way through or out of the host does not protect it.
-    elsewhere = {chain for chain, rule in rules if _OTHER_HOOK.search(f"{chain} {rule}")}
-    refuses = any(_REFUSES.search(rule) for chain, rule in rules if chain not in elsewhere)
-    hooked = any(_INPUT.search(f"{chain} {rule}") for chain, rule in rules)
-    if not (refuses and hooked):
-        return []
-    # A jump to a chain without rules does nothing (ufw leaves many behind when it is switched off).
-    filled = {chain.split()[-1] for chain, rule in rules if not _DECLARES.match(rule)}
-    return [f"{chain}: {rule}" for chain, rule in rules if not (jump := _JUMP.search(rule)) or jump[1] in filled]
-
-
-def _rules(lines: list[str]) -> list[tuple[str, str]]:
-    """Chain and rule of each line that is one, but those of container engines."""
-    found, table, chain = [], "", ""
-    for line in map(str.strip, lines):
-        words = line.split()
-        if line.startswith("table "):
-            table = " ".join(words[1:3])
-        elif line.startswith("chain "):
-            chain = words[1]
-        elif line.startswith("-A "):
-            found.append((words[1], line))
-        elif line.startswith(":"):
-            found.append((words[0][1:], line))
-        elif line not in ("}", "COMMIT") and not line.startswith("*"):
-            found.append((f"{table} {chain}", line))
-    return [(where, rule) for where, rule in found if not _FOREIGN.search(f"{where} {rule}")]

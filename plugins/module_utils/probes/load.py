@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_number
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import counted, format_number
 
 SPEC = ProbeSpec(
     doc="Load averages: processes that run, wait for a processor, or wait for a disk.",
@@ -42,11 +42,11 @@ def open_source(_checks: list[Check], _progress: object) -> list[float]:
 
 def observe(averages: list[float], check: Check) -> Observation:
     processors = os.cpu_count() or 1
-    shown = " ".join(format_number(each) for each in averages)
+    shown = " ".join(format_number(average) for average in averages)
     name = check.metric.name
     if name == "per_processor":
         value = round(averages[1] / processors, 3)
         return Observation(value, f"load is {format_number(value)} a processor over 5 minutes ({shown})")
     place, stretch = _STRETCH[name]
-    word = "processor" if processors == 1 else "processors"
-    return Observation(averages[place], f"load is {shown} on {processors} {word}; over the last {stretch}")
+    where = counted(processors, "processor")
+    return Observation(averages[place], f"load is {shown} on {where}; the value is of the last {stretch}")

@@ -10,7 +10,6 @@ import re
 from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.masking import MAX_BYTES
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration, format_number
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
@@ -18,6 +17,7 @@ from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermine
 from ansible_collections.day2.ops.plugins.module_utils.logs.reading import Question, Reading, read_file, read_journal
 from ansible_collections.day2.ops.plugins.module_utils.logs.scan import Search
 from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progress
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import counted, format_duration, format_number
 
 # A log that begins this much later than asked for is worth a word.
 _SHORT = 0.9
@@ -40,11 +40,13 @@ def _validate(args: dict[str, Any], metric: str | None) -> None:
 SPEC = ProbeSpec(
     doc="Counts the lines of a log file or of a unit's journal that match. Without a pattern every line counts.",
     arguments={
-        "path": Argument("path", "The file."),
+        "path": Argument("path", "The log file, as an absolute path."),
         "unit": Argument("str", "The systemd unit whose journal is read (as journalctl's short-iso shows it)."),
         "pattern": Argument("regex", "A regular expression; matched against the bytes of each line."),
-        "since": Argument("duration", "Only lines of this last stretch of time, such as `24h`."),
-        "last_lines": Argument("count", "Only so many lines at the end of the file itself."),
+        "since": Argument(
+            "duration", "Only lines of this last stretch of time, such as `24h`, by the times they show."
+        ),
+        "last_lines": Argument("count", "Only so many lines at the end of the log file, without its rotated files."),
         "group": Argument(
             "bool",
             "Show the lines by message, the most frequent first. Times, numbers, ids, addresses and quoted values "
@@ -54,7 +56,7 @@ SPEC = ProbeSpec(
         "rotated": Argument(
             "bool",
             "Where `since` reaches back before the file begins, read its rotated files too (`.1`, `-20261120`; plain, "
-            "gz, bz2, xz, zst).",
+            "gz, bz2, xz, zst). One that is encrypted and may have lines of that time makes the answer unknown.",
             default=True,
         ),
     },
@@ -93,8 +95,6 @@ def observe(reading: Reading, check: Check) -> Observation:
     question = reading.questions[check.index]
     if question.window.trouble is not None:
         raise question.window.trouble
-    if question.window.start is None:
-        raise Undetermined(f"{reading.origin}: no line shows a time that can be read, 'since' cannot be answered")
     where = _where(reading, question)
     value, text = _METRICS[check.metric.name](check, question, where)
     shown = question.messages or question.values
@@ -104,10 +104,10 @@ def observe(reading: Reading, check: Check) -> Observation:
 def _where(reading: Reading, question: Question) -> str:
     """Which lines were looked at: ' in /var/log/app.log and 2 rotated files (last 24 h)'."""
     window = question.window
-    limits = [f"last {window.last_lines} lines"] if window.last_lines is not None else []
+    limits = [f"last {counted(window.last_lines, 'line')}"] if window.last_lines is not None else []
     limits += [f"last {format_duration(window.since)}"] if window.since is not None else []
     number = len(window.parts)
-    rotated = f" and {number} rotated file{'s' if number > 1 else ''}" if number else ""
+    rotated = f" and {counted(number, 'rotated file')}" if number else ""
     note = reading.note
     if window.begins is not None and window.since is not None:
         age = reading.now - window.begins
@@ -117,8 +117,7 @@ def _where(reading: Reading, question: Question) -> str:
 
 
 def _lines(check: Check, question: Question) -> str:
-    word = "line" if question.search.count == 1 else "lines"
-    return f"{question.search.count} {f'matching {word}' if check.args['pattern'] is not None else word}"
+    return counted(question.search.count, "line" if check.args["pattern"] is None else "matching line")
 
 
 def _count(check: Check, question: Question, where: str) -> tuple[float, str]:
@@ -136,7 +135,7 @@ def _messages(question: Question) -> tuple[int, str]:
         return 0, "no message"
     found = question.messages.found
     about = "" if found.exact else "about "
-    return found.distinct, f"{about}{found.distinct} different message{'' if found.distinct == 1 else 's'}"
+    return found.distinct, f"{about}{counted(found.distinct, 'different message')}"
 
 
 def _percent(_check: Check, question: Question, where: str) -> tuple[float, str]:
@@ -144,7 +143,7 @@ def _percent(_check: Check, question: Question, where: str) -> tuple[float, str]
     if lines is None or lines.count == 0:
         raise Undetermined(f"there are no lines{where}, so there is no share of them")
     share = 100 * count / lines.count
-    return share, f"{count} of {lines.count} lines match ({format_number(share)} %){where}"
+    return share, f"{count} of {counted(lines.count, 'line')} match ({format_number(share)} %){where}"
 
 
 def _rate(check: Check, question: Question, where: str) -> tuple[float, str]:
@@ -160,9 +159,8 @@ def _top_share(_check: Check, question: Question, where: str) -> tuple[float, st
     share = 100 * top[0].count / count
     # Beyond what is kept exactly, the figure may be too low, by so little that only the word tells.
     least = "" if values.found.is_certain(top[0]) else "at least "
-    return share, (
-        f"{values.name(top[0])}: {least}{top[0].count} of {count} matching lines ({format_number(share)} %){where}"
-    )
+    part = f"{least}{top[0].count} of {counted(count, 'matching line')} ({format_number(share)} %)"
+    return share, f"{values.name(top[0])}: {part}{where}"
 
 
 _METRICS = {"count": _count, "percent": _percent, "rate": _rate, "groups": _groups, "top_share": _top_share}

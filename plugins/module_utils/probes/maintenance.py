@@ -11,8 +11,8 @@ from typing import Any
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation, Status
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error, Undetermined
-from ansible_collections.day2.ops.plugins.module_utils.maintenance import mode
-from ansible_collections.day2.ops.plugins.module_utils.maintenance.store import ROOT, Store
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.states import ROOT, StateFiles, reading
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.status import status
 from ansible_collections.day2.ops.plugins.module_utils.process.pool import Progress
 
 SPEC = ProbeSpec(
@@ -36,7 +36,7 @@ def source_key(check: Check) -> object:
 
 def open_source(checks: list[Check], _progress: Progress) -> list[dict[str, Any]]:
     try:
-        return mode.status(Store(checks[0].args["root"]))
+        return status(StateFiles(checks[0].args["root"]), reading())
     except Day2Error as exc:
         raise Undetermined(str(exc)) from exc
     except PermissionError as exc:
@@ -45,11 +45,13 @@ def open_source(checks: list[Check], _progress: Progress) -> list[dict[str, Any]
 
 def observe(source: list[dict[str, Any]], check: Check) -> Observation:
     wanted = check.args["service"]
-    found = [each for each in source if wanted in (None, each["service"])]
-    overdue = [each for each in found if each["faults"] or any(lease["left"] <= 0 for lease in each["leases"])]
-    evidence = [each["msg"] for each in found] + [fault for each in found for fault in each["faults"]]
-    text = "; ".join(each["msg"] for each in found) or "nothing is in maintenance"
+    found = [state for state in source if wanted in (None, state["service"])]
+    overdue = [state for state in found if state["faults"] or any(lease["left"] <= 0 for lease in state["leases"])]
+    evidence = [state["msg"] for state in found] + [fault for state in found for fault in state["faults"]]
+    text = "; ".join(state["msg"] for state in found) or "nothing is in maintenance"
     if check.metric.name == "overdue":
-        return Observation(len(overdue), text, evidence=evidence, status=Status.WARNING if overdue else Status.OK)
-    count = sum(len(each["leases"]) for each in found)
-    return Observation(count, text, evidence=evidence, status=Status.WARNING if overdue else Status.OK)
+        return Observation(
+            len(overdue), text, evidence=evidence, status=Status.WARNING if overdue else Status.OK, is_default=True
+        )
+    count = sum(len(state["leases"]) for state in found)
+    return Observation(count, text, evidence=evidence, status=Status.WARNING if overdue else Status.OK, is_default=True)

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import BYTES, Unit, format_quantity
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import BYTES, Unit, format_quantity
 
 SPEC = ProbeSpec(
     doc="Memory and swap of the host.",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import BYTE_RATE, Unit, format_quantity
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import BYTE_RATE, Unit, counted, format_quantity
 
 SPEC = ProbeSpec(
     doc="Network traffic, sampled over a short interval. Without `interface` all of them but loopback.",
@@ -83,8 +83,8 @@ def observe(traffic: Traffic, check: Check) -> Observation:
     if metric in ("errors", "dropped"):
         field = _ERRORS if metric == "errors" else _DROPPED
         count = sum(traffic.after[name][field] + traffic.after[name][field + _SENT] for name in names)
-        what = "had errors" if metric == "errors" else "were dropped"
-        return Observation(count, f"{count} packets {what} on {where} since the host started")
+        what = "with errors" if metric == "errors" else "dropped"
+        return Observation(count, f"{counted(count, 'packet')} {what} on {where} since the host started")
     rates = {name: (traffic.rate(name, _RECEIVED), traffic.rate(name, _SENT)) for name in names}
     received, sent = (sum(pair[side] for pair in rates.values()) for side in (0, 1))
     value = {"total": received + sent, "received": received, "sent": sent}[metric]

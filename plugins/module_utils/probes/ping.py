@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration, format_number
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.network.address import AddressError, ascii_host
 from ansible_collections.day2.ops.plugins.module_utils.process.programs import Finished, run
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import counted, format_duration, format_number
 
 
 def _validate(args: dict[str, object], _metric: str | None) -> None:
@@ -24,7 +25,7 @@ def _validate(args: dict[str, object], _metric: str | None) -> None:
 SPEC = ProbeSpec(
     doc="Echo requests to a host, by the program `ping`. A host that answers none is critical.",
     arguments={
-        "host": Argument("str", "Name or address.", required=True),
+        "host": Argument("str", "Name or address to send them to.", required=True),
         "count": Argument("count", "How many requests are sent, 0.2 s apart.", default=5),
     },
     metrics={
@@ -50,9 +51,11 @@ def open_source(checks: list[Check], _progress: object) -> Finished:
     args = checks[0].args
     # A little less than the checks have: what was lost is known before the kill.
     patience = max(1, int(min(check.timeout for check in checks) * 0.9))
-    return run(
-        ["ping", "-n", "-q", "-c", str(args["count"]), "-i", str(_APART), "-w", str(patience), "--", args["host"]]
-    )
+    try:
+        host = ascii_host(args["host"])
+    except AddressError as exc:
+        raise Undetermined(f"the address {exc}") from exc
+    return run(["ping", "-n", "-q", "-c", str(args["count"]), "-i", str(_APART), "-w", str(patience), "--", host])
 
 
 def read(answer: Finished, host: str) -> tuple[int, int, tuple[float, float] | None]:
@@ -80,7 +83,7 @@ def observe(answer: Finished, check: Check) -> Observation:
         nothing = "it should answer" if not answered else None
         return Observation(round(lost, 2), f"{text} ({format_number(lost)} % lost)", unexpected=nothing)
     if not answered:
-        return Observation(None, "", failure=f"{host} does not answer ({sent} requests)")
+        return Observation(None, "", failure=f"{host} does not answer ({counted(sent, 'request')})")
     if times is None:
         raise Undetermined(f"{text}, but ping does not tell how quickly")
     average, longest = times

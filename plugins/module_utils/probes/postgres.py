@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration, format_quantity
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
 from ansible_collections.day2.ops.plugins.module_utils.postgres.metrics import METRICS, Rows
+from ansible_collections.day2.ops.plugins.module_utils.postgres.replication import REPLICATION
 from ansible_collections.day2.ops.plugins.module_utils.postgres.tables import TABLES
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_duration, format_quantity
 
-_NAMED = {**METRICS, **TABLES}
+_NAMED = {**METRICS, **REPLICATION, **TABLES}
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _READS = re.compile(r"\s*\(*\s*(select|with|values|table|show)\b", re.IGNORECASE)
+_CONNECTION = ("host", "port", "database", "user", "password", "service", "sslmode")
 _MISSING = "psycopg2 is not installed for {python}: install python3-psycopg2 (Debian, RHEL) or psycopg2-binary (pip)"
 
 
@@ -45,30 +47,30 @@ SPEC = ProbeSpec(
     doc="Figures of a PostgreSQL server, read in a read-only transaction with the server's own statement timeout.",
     arguments={
         "host": Argument("str", "Name, address, or the directory of a socket; without it libpq's default."),
-        "port": Argument("port", "The port."),
-        "database": Argument("str", "The database; without it the one named like the user."),
-        "user": Argument("str", "The role; without it the user that the check runs as."),
+        "port": Argument("port", "Port of the server."),
+        "database": Argument("str", "The database to connect to; without it the one named like the user."),
+        "user": Argument("str", "The role that logs in; without it the user that the check runs as."),
         "password": Argument(
-            "str", "Its password; a password file (.pgpass) or a service entry is better.", secret=True
+            "str", "Password of `user`; a password file (.pgpass) or a service entry is better.", secret=True
         ),
         "service": Argument("str", "An entry of the connection service file (pg_service.conf)."),
         "sslmode": Argument(
             "str",
-            "libpq's sslmode.",
+            "Whether the connection is by TLS and what is verified: libpq's sslmode.",
             choices=("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
         ),
         "query": Argument("str", "One statement that reads; the first column of its first row is the value."),
     },
     metrics={
         "connection": Metric("Time until the login stood. A login that fails is critical.", "ms", elapsed=True),
-        **{name: Metric(metric.doc, metric.unit) for name, metric in _NAMED.items()},
+        **{name: Metric(metric.doc, metric.unit, metric.words) for name, metric in _NAMED.items()},
         "query": Metric("What `query` returns; its unit is the check's `unit`.", None),
     },
     default_metric="connection",
+    connection=_CONNECTION,
     validate=_validate,
     choose_metric=lambda args: "query" if args["query"] is not None else "connection",
 )
-_CONNECTION = ("host", "port", "database", "user", "password", "service", "sslmode")
 _LIBPQ = {"database": "dbname"}
 
 

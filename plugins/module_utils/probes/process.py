@@ -12,15 +12,16 @@ import re
 import time
 from dataclasses import dataclass
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
-    BYTES,
-    Unit,
-    format_duration,
-    format_quantity,
-)
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, Undetermined
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
+    BYTES,
+    Unit,
+    counted,
+    format_duration,
+    format_quantity,
+)
 
 SPEC = ProbeSpec(
     doc="Processes of the host, or those that match. Where a name, pattern or user is given and nothing matches,"
@@ -132,8 +133,8 @@ def observe(processes: list[Process], check: Check) -> Observation:
     which = f" with {' and '.join(given)}" if given else ""
     if metric == "zombies":
         chosen = [process for process in chosen if process.state == "Z"]
-        return Observation(len(chosen), f"{len(chosen)} zombies{which}", evidence=_lines(chosen))
-    count = f"{len(chosen)} process{'' if len(chosen) == 1 else 'es'}{which}"
+        return Observation(len(chosen), f"{counted(len(chosen), 'zombie')}{which}", evidence=_lines(chosen))
+    count = f"{counted(len(chosen), 'process')}{which}"
     if not chosen and metric != "count":
         raise Undetermined(f"there is no process{which}")
     if metric == "count":
@@ -148,10 +149,10 @@ def observe(processes: list[Process], check: Check) -> Observation:
         )
     if metric == "threads":
         threads = sum(process.threads for process in chosen)
-        return Observation(threads, f"{count}: {threads} threads")
+        return Observation(threads, f"{count}: {counted(threads, 'thread')}")
     if metric == "open_files":
         files = sum(_open_files(process) for process in chosen)
-        return Observation(files, f"{count}: {files} open files")
+        return Observation(files, f"{count}: {counted(files, 'open file')}")
     age = max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - max(process.started for process in chosen))
     return Observation(round(age, 1), f"{count}: the youngest runs for {format_duration(age)}")
 

@@ -12,18 +12,20 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
-    format_bytes,
-    format_duration,
-    format_quantity,
-)
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
 from ansible_collections.day2.ops.plugins.module_utils.redis.client import Address, Connection, RedisError, parse_info
 from ansible_collections.day2.ops.plugins.module_utils.redis.sample import Prefix, take
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
+    counted,
+    format_bytes,
+    format_duration,
+    format_quantity,
+)
 
+_CONNECTION = ("host", "port", "path", "user", "password", "database", "tls", "validate_certs", "ca_path")
 _NEEDED = {"info": "field", "length": "key"}
 
 
@@ -45,14 +47,15 @@ def _choose(args: dict[str, Any]) -> str:
 
 
 SPEC = ProbeSpec(
-    doc="A Redis server (or one that speaks its protocol). One that does not answer or refuses the login is critical.",
+    doc="A Redis server (or one that speaks its protocol). One that does not answer or refuses the login is critical."
+    " One that answers a user without the right to a command serves; what that user may not ask is unknown.",
     arguments={
-        "host": Argument("str", "Name or address; without it localhost."),
-        "port": Argument("port", "The port; without it 6379."),
-        "path": Argument("path", "A Unix socket instead."),
-        "user": Argument("str", "An ACL user."),
-        "password": Argument("str", "The password.", secret=True),
-        "database": Argument("int", "The number of the database.", default=0),
+        "host": Argument("str", "Name or address of the server; without it localhost."),
+        "port": Argument("port", "Port of the server; without it 6379."),
+        "path": Argument("path", "A Unix socket of the server, instead of `host` and `port`."),
+        "user": Argument("str", "The ACL user that asks; without it the default one."),
+        "password": Argument("str", "Password of the user, or of the server where it has no users.", secret=True),
+        "database": Argument("int", "The number of the database that keys are in.", default=0),
         "tls": Argument("bool", "Whether the connection is by TLS.", default=False),
         "validate_certs": Argument("bool", "Whether the server's certificate must be valid.", default=True),
         "ca_path": Argument("path", "A file of certificates to trust instead of the system's."),
@@ -65,17 +68,17 @@ SPEC = ProbeSpec(
         "latency": Metric("Time until the server answered a PING.", "ms", elapsed=True),
         "hit_rate": Metric("Look-ups that found their key, since the statistics were reset.", "%"),
         "memory": Metric("Memory that the data takes (used_memory).", "B"),
-        "memory_percent": Metric("The same as a share of maxmemory.", "%"),
+        "memory_percent": Metric("Memory that the data takes as a share of maxmemory.", "%"),
         "info": Metric("A field of INFO; its unit is the check's `unit`.", None),
         "length": Metric("How many elements `key` has; a key that is not there has none.", "elements"),
         "prefix_memory": Metric("Memory of the keys with `prefix`, estimated from a sample, by prefix.", "B"),
         "replication_lag": Metric("On a replica the time since its primary was last heard.", "s"),
     },
     default_metric="latency",
+    connection=_CONNECTION,
     validate=_validate,
     choose_metric=_choose,
 )
-_CONNECTION = ("host", "port", "path", "user", "password", "database", "tls", "validate_certs", "ca_path")
 _LENGTHS = {"list": "LLEN", "stream": "XLEN", "set": "SCARD", "zset": "ZCARD", "hash": "HLEN"}
 # A sample may take this share of what its check may take, and never longer than this.
 _SAMPLE_SHARE, _SAMPLE_SECONDS = 0.4, 3.0
@@ -84,13 +87,14 @@ _SHOWN = 15
 
 @dataclass
 class Session:
-    """A connection and what INFO said, or why there is none."""
+    """A connection and what INFO said, or why there is none. `refused` is why INFO says nothing to this user."""
 
     where: str
     connection: Connection | None = None
     latency: float = 0.0
     info: dict[str, str] = field(default_factory=dict)
     error: str | None = None
+    refused: str | None = None
 
     def close(self) -> None:
         if self.connection is not None:
@@ -109,9 +113,15 @@ def open_source(checks: list[Check], _progress: object) -> Session:
     try:
         session.connection = Connection(address)
         begun = time.monotonic()
-        session.connection.ask("PING")
+        (pong,) = session.connection.ask_all([["PING"]])
         session.latency = time.monotonic() - begun
-        session.info = parse_info(session.connection.ask("INFO", "everything").decode("utf-8", "replace"))
+        if isinstance(pong, RedisError) and not _no_permission(pong):
+            raise pong
+        (info,) = session.connection.ask_all([["INFO", "everything"]])
+        if isinstance(info, bytes):
+            session.info = parse_info(info.decode("utf-8", "replace"))
+        else:
+            session.refused = f"INFO is refused to this user ({info})"
     except socket.gaierror as exc:
         session.error = f"its name cannot be resolved: {exc.strerror}"
     except ssl.SSLError as exc:
@@ -121,6 +131,11 @@ def open_source(checks: list[Check], _progress: object) -> Session:
     except RedisError as exc:
         session.error = str(exc)
     return session
+
+
+def _no_permission(answer: RedisError) -> bool:
+    """Whether a server that works keeps a command from this user (its ACL, or a command that was renamed)."""
+    return str(answer).startswith(("NOPERM", "ERR unknown command"))
 
 
 def observe(session: Session, check: Check) -> Observation:
@@ -137,14 +152,20 @@ def observe(session: Session, check: Check) -> Observation:
 
 
 def _latency(session: Session, _check: Check) -> Observation:
-    version = session.info.get("redis_version", "?")
-    text = f"{session.where} answers in {format_duration(session.latency)} (Redis {version})"
+    about = session.refused or f"Redis {session.info.get('redis_version', '?')}"
+    text = f"{session.where} answers in {format_duration(session.latency)} ({about})"
     return Observation(round(session.latency * 1000, 3), text)
+
+
+def _known(session: Session) -> dict[str, str]:
+    if session.refused is not None:
+        raise Undetermined(f"{session.where} answers, but {session.refused}")
+    return session.info
 
 
 def _number(session: Session, name: str) -> int:
     try:
-        return int(session.info[name])
+        return int(_known(session)[name])
     except (KeyError, ValueError):
         raise Undetermined(f"{session.where} does not tell {name}") from None
 
@@ -152,7 +173,7 @@ def _number(session: Session, name: str) -> int:
 def _hit_rate(session: Session, check: Check) -> Observation:
     hits, misses = _number(session, "keyspace_hits"), _number(session, "keyspace_misses")
     if hits + misses < check.args["min_lookups"]:
-        raise Undetermined(f"{hits + misses} look-ups in {session.where} are too few to speak of a hit rate")
+        raise Undetermined(f"{counted(hits + misses, 'look-up')} in {session.where}: too few to speak of a hit rate")
     share = 100.0 * hits / (hits + misses)
     return Observation(round(share, 2), f"{share:.1f} % of {hits + misses} look-ups in {session.where} found their key")
 
@@ -181,7 +202,7 @@ _MEMORY_FIELDS = (
 
 def _info(session: Session, check: Check) -> Observation:
     name = check.args["field"]
-    if name not in session.info:
+    if name not in _known(session):
         raise Undetermined(f"INFO of {session.where} has no field {name}")
     text = session.info[name]
     try:
@@ -201,33 +222,34 @@ def _length(session: Session, check: Check) -> Observation:
     if kind not in _LENGTHS:
         raise Undetermined(f"{key} is a {kind}, which has no length")
     length = connection.ask(_LENGTHS[kind], key)
-    return Observation(length, f"{kind} {key} has {length} elements")
+    return Observation(length, f"{kind} {key} has {counted(length, 'element')}")
 
 
 def _prefix_memory(session: Session, check: Check) -> Observation:
     connection, prefix = _connected(session), check.args["prefix"]
     total = connection.ask("DBSIZE")
     seconds = min(check.timeout * _SAMPLE_SHARE, _SAMPLE_SECONDS)
-    match = "".join(f"\\{each}" if each in "*?[]\\" else each for each in prefix) + "*" if prefix else None
+    match = "".join(f"\\{sign}" if sign in "*?[]\\" else sign for sign in prefix) + "*" if prefix else None
     sample = take(connection, total, seconds, match)
-    found = {name: Prefix(each.keys, each.weighed, each.bytes) for name, each in sample.prefixes.items()}
-    estimate = sum(each.estimate() for each in found.values()) / (sample.share or 1.0)
+    found = {name: Prefix(seen.keys, seen.weighed, seen.bytes) for name, seen in sample.prefixes.items()}
+    estimate = sum(seen.estimate() for seen in found.values()) / (sample.share or 1.0)
     keys = round(sample.seen / (sample.share or 1.0))
     what = f"keys with {prefix}" if prefix else "all keys"
     certain = "" if sample.share == 1.0 else f" (from a sample of {sample.seen})"
-    text = f"{what} take about {format_bytes(estimate)} in {session.where}: {keys} keys{certain}"
+    text = f"{what} take about {format_bytes(estimate)} in {session.where}: {counted(keys, 'key')}{certain}"
     ranked = sorted(found.items(), key=lambda item: -item[1].estimate())[:_SHOWN]
     evidence = [
-        f"{prefix or name}: about {format_bytes(each.estimate() / sample.share)},"
-        f" {round(each.keys / sample.share)} keys"
-        for name, each in ranked
+        f"{prefix or name}: about {format_bytes(seen.estimate() / sample.share)},"
+        f" {counted(round(seen.keys / sample.share), 'key')}"
+        for name, seen in ranked
     ]
     return Observation(int(estimate), text, evidence=evidence)
 
 
 def _replication_lag(session: Session, _check: Check) -> Observation:
-    if session.info.get("role") != "slave":
-        raise Undetermined(f"{session.where} is a primary with {session.info.get('connected_slaves', '?')} replicas")
+    if _known(session).get("role") != "slave":
+        replicas = counted(int(session.info.get("connected_slaves") or 0), "replica")
+        raise Undetermined(f"{session.where} is a primary with {replicas}")
     if session.info.get("master_link_status") != "up":
         return Observation(None, "", failure=f"{session.where} has lost its primary {session.info.get('master_host')}")
     lag = _number(session, "master_last_io_seconds_ago")

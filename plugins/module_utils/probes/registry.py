@@ -26,6 +26,8 @@ PROBES = (
     "http",
     "load",
     "log",
+    "log_policy",
+    "log_seal",
     "maintenance",
     "memory",
     "network_io",
@@ -47,68 +49,10 @@ def load(name: str) -> ModuleType:
     return import_module(f"{__name__.rpartition('.')[0]}.{name}")
 
 
-def packed() -> tuple[ModuleType, ...]:
-    """All of them. Nobody calls this on a target: Ansible packs for it what it finds in import statements."""
-    from ansible_collections.day2.ops.plugins.module_utils.probes import (
-        accounts,
-        attestation,
-        backup,
-        baseline,
-        certificate,
-        command,
-        cpu,
-        directory,
-        disk,
-        dns,
-        failed_logins,
-        file,
-        firewall,
-        http,
-        load,
-        log,
-        maintenance,
-        memory,
-        network_io,
-        packages,
-        ping,
-        postgres,
-        process,
-        prometheus,
-        redis,
-        schedule,
-        service,
-        tcp,
-        timer,
-    )
-
-    return (
-        accounts,
-        attestation,
-        backup,
-        baseline,
-        certificate,
-        command,
-        cpu,
-        directory,
-        disk,
-        dns,
-        failed_logins,
-        file,
-        firewall,
-        http,
-        load,
-        log,
-        maintenance,
-        memory,
-        network_io,
-        packages,
-        ping,
-        postgres,
-        process,
-        prometheus,
-        redis,
-        schedule,
-        service,
-        tcp,
-        timer,
-    )
+def needed(fields: object) -> set[str]:
+    """Files of this package that a check loads, from its entry: its probe's, and those that this names (`parts`)."""
+    probe = fields.get("probe") if isinstance(fields, dict) else None
+    if not isinstance(fields, dict) or not isinstance(probe, str) or probe not in PROBES:
+        return set()
+    module = load(probe)
+    return {probe, *(module.parts(fields) if hasattr(module, "parts") else ())}

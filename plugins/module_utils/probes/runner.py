@@ -13,8 +13,7 @@ from dataclasses import replace
 from typing import Any, Callable, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.judge import judge, settle
-from ansible_collections.day2.ops.plugins.module_utils.checks.masking import secret_words
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import convert, format_duration, parse_unit
+from ansible_collections.day2.ops.plugins.module_utils.checks.masking import secret_values, secret_words
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import parse_checks
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import (
     Observation,
@@ -28,6 +27,7 @@ from ansible_collections.day2.ops.plugins.module_utils.errors import NeedsRoot, 
 from ansible_collections.day2.ops.plugins.module_utils.probes import registry
 from ansible_collections.day2.ops.plugins.module_utils.process.pool import Group, Outcome, Pool, Progress
 from ansible_collections.day2.ops.plugins.module_utils.process.programs import become
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import convert, format_duration, parse_unit
 
 Emit = Callable[[int, dict[str, Any]], None]
 
@@ -44,11 +44,13 @@ def run_checklist(
     deadline: float = 60.0,
     workers: int = 8,
     secrets: Mapping[int, Mapping[str, Any]] | None = None,
+    planned: bool = False,
 ) -> dict[str, Any]:
     """Answer all checks of a host. Raises CheckError when one is malformed, before any of them runs.
 
     `timeout` (of each check) and `deadline` (of the whole) are seconds. `secrets` holds fields that were kept
-    apart, by the check's place and the field's name. Returns status, summary, duration (seconds) and results.
+    apart, by the check's place and the field's name. `planned` validates the checks and runs none. Returns status,
+    summary, duration (seconds) and results.
     """
     begun = time.monotonic()
     secrets = secrets or {}
@@ -58,7 +60,7 @@ def run_checklist(
         for place, check in enumerate(parse_checks(whole, find_spec, registry.PROBES, timeout))
     ]
     hidden = [text for check in checks for text in _secret_values(check, secrets.get(check.index, {}))]
-    settled = {check.index: early for check in checks for early in [_settle_early(check)] if early is not None}
+    settled = {check.index: early for check in checks for early in [_settle_early(check, planned)] if early is not None}
     groups = _in_order(_group(check for check in checks if check.index not in settled), checks, workers)
     _load_shared(groups, checks)
     pool = Pool(_Work(checks), become, [check.timeout for check in checks], workers)
@@ -109,7 +111,7 @@ def _secret_values(check: Check, kept_apart: Mapping[str, Any]) -> list[str]:
     values: list[str] = []
     for name, value in check.args.items():
         if name in spec.arguments and spec.arguments[name].secret and value is not None:
-            values += list(value.values()) if isinstance(value, dict) else [str(value)]
+            values += secret_values(value, name == "environment") if isinstance(value, dict) else [str(value)]
     for name in kept_apart:
         words = check.args.get(name)
         # A URL with a password in it is masked by its shape; a program may say its password without one.
@@ -117,10 +119,12 @@ def _secret_values(check: Check, kept_apart: Mapping[str, Any]) -> list[str]:
     return sorted(set(values), key=len, reverse=True)
 
 
-def _settle_early(check: Check) -> Result | None:
+def _settle_early(check: Check, planned: bool) -> Result | None:
     """What needs no probe to know."""
     if not check.enabled:
         return settle(check, Status.SKIPPED, "disabled", started=time.time())
+    if planned:
+        return settle(check, Status.SKIPPED, "would be run afterwards", started=time.time())
     if check.run_as is None:
         return None
     try:
@@ -149,14 +153,14 @@ def _in_order(groups: Sequence[Group], checks: Sequence[Check], workers: int) ->
     What only waits (PATIENT: the echoes of a ping) is no work, and may wait meanwhile.
     """
 
-    def said(group: Group, word: str) -> bool:
+    def declares(group: Group, word: str) -> bool:
         return bool(getattr(registry.load(checks[group.items[0]].probe), word, False))
 
-    quiet = [group for group in groups if said(group, "QUIET")]
+    quiet = [group for group in groups if declares(group, "QUIET")]
     if not quiet:
         return list(groups)
     # Half of the children at most, so that nobody waits for a child until a ping has ended.
-    patient = [group for group in groups if said(group, "PATIENT")][: workers // 2]
+    patient = [group for group in groups if declares(group, "PATIENT")][: workers // 2]
     measured = [item for group in quiet for item in group.items]
     others = [Group(group.items, group.user, measured) for group in groups if group not in quiet + patient]
     return patient + quiet + others
@@ -202,7 +206,8 @@ class _Work:
                 record = record or {"seen": seen.to_dict()}
             emit(check.index, {"started": started, "duration": opening + time.monotonic() - begun, **record})
         if hasattr(source, "close"):
-            source.close()
+            # Every answer is given already; what goes wrong now is nobody's.
+            _guarded(source.close)
 
 
 def _guarded(work: Callable[[], Any]) -> tuple[Any, dict[str, Any] | None]:

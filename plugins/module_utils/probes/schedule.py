@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from typing import Any, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration, parse_unit
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import FieldError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Observation, Status
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, Check, Metric, ProbeSpec
@@ -20,6 +19,7 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.threshold import f
 from ansible_collections.day2.ops.plugins.module_utils.schedule import words
 from ansible_collections.day2.ops.plugins.module_utils.schedule.jobs import Job, JobsError, parse_jobs
 from ansible_collections.day2.ops.plugins.module_utils.schedule.plan import collisions, horizon, worst_loss
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import counted, format_duration, parse_unit
 from ansible_collections.day2.ops.plugins.module_utils.windows.inventory import WindowsError, parse_windows
 from ansible_collections.day2.ops.plugins.module_utils.windows.rule import MissingLibrary
 from ansible_collections.day2.ops.plugins.module_utils.windows.window import Window, tracks
@@ -86,16 +86,17 @@ def judge_jobs(check: Check, now: float) -> Observation:
         return _worst_loss(check, jobs, now)
     windows = parse_windows(check.args["windows"] or ())
     end = horizon(jobs, now)
-    found = [words.collision(each) for each in collisions(jobs, now, end, tracks(windows, now, end))]
+    found = [words.collision(pair) for pair in collisions(jobs, now, end, tracks(windows, now, end))]
     if not found:
         return Observation(0, f"none of {_counted(jobs, windows)} collides with another")
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return Observation(len(found), found[0] + more, evidence=found, status=Status.WARNING)
+    return Observation(len(found), found[0] + more, evidence=found, status=Status.WARNING, is_default=True)
 
 
 def _counted(jobs: Sequence[Job], windows: Sequence[Window]) -> str:
     return (
-        " and ".join(f"{len(each)} {name}" for name, each in (("jobs", jobs), ("windows", windows)) if each) or "0 jobs"
+        " and ".join(counted(len(listed), noun) for noun, listed in (("job", jobs), ("window", windows)) if listed)
+        or "0 jobs"
     )
 
 

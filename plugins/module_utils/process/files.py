@@ -61,9 +61,10 @@ def _listed(folder: str) -> Iterator[tuple[str, str, os.stat_result]]:
             yield entry.path, entry.name, status
 
 
-def write_atomic(path: str, content: str | bytes, mode: int = 0o600) -> None:
+def write_atomic(path: str, content: str | bytes, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
     """Replace a file: a kill at any instant leaves the old one or the new one. Raises OSError.
 
+    `owner` are the ids of user and group, where they are not ours.
     SIGKILL may leave a file beside it whose name says whose it is; `sweep` removes those.
     """
     folder = os.path.dirname(path)
@@ -72,6 +73,8 @@ def write_atomic(path: str, content: str | bytes, mode: int = 0o600) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
+            if owner is not None:
+                os.fchown(stream.fileno(), *owner)
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
         os.replace(beside, path)
@@ -90,8 +93,8 @@ def sweep(path: str) -> None:
     folder, name = os.path.split(path)
     if not os.path.isdir(folder):
         return
-    for each in os.listdir(folder):
+    for entry in os.listdir(folder):
         # As tempfile names them: letters, digits and underscores.
-        if each.startswith(f".{name}.") and "." not in each[len(name) + 2 :]:
+        if entry.startswith(f".{name}.") and "." not in entry[len(name) + 2 :]:
             with suppress(FileNotFoundError):
-                os.unlink(os.path.join(folder, each))
+                os.unlink(os.path.join(folder, entry))

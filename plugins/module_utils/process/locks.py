@@ -14,10 +14,12 @@ import time
 from contextlib import contextmanager, suppress
 from typing import Callable, Iterator
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_duration
 
 _POLL = 0.2
+# Asked before each step that no two may take: raises when the lock is lost.
+Held = Callable[[], None]
 
 
 class LockError(Day2Error):
@@ -49,7 +51,7 @@ def file_lock(
             except BlockingIOError:
                 waited = clock() - begun
                 if waited >= wait:
-                    raise Locked(_told(descriptor, path, waited)) from None
+                    raise Locked(_describe_holder(descriptor, path, waited)) from None
                 time.sleep(min(_POLL, wait - waited))
             except OSError as exc:
                 raise LockError(f"{path} cannot be locked: {exc.strerror}") from exc
@@ -63,7 +65,8 @@ def file_lock(
         os.close(descriptor)
 
 
-def _told(descriptor: int, path: str, waited: float) -> str:
+def _describe_holder(descriptor: int, path: str, waited: float) -> str:
+    """Who holds the lock, by what the holder wrote into its file."""
     try:
         about = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
         who = f"process {int(about['pid'])} on {about['host']}, for {format_duration(time.time() - about['since'])}"

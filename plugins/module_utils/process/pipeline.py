@@ -21,10 +21,9 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Callable, Iterable, Mapping, Sequence, Union, cast
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.process.complaints import Complaints
 
 CHUNK = 1 << 20
-# Of each program's complaints so much is kept, from their end.
-_STDERR = 8192
 _F_SETPIPE_SZ = 1031
 # What a shell says of a program that died of it.
 _SIGPIPE = (-signal.SIGPIPE, 128 + signal.SIGPIPE)
@@ -37,10 +36,20 @@ _STOP_POLL = 0.5
 
 Source = Union[None, IO[bytes], Iterable[bytes]]
 Sink = Callable[[bytes], None]
+# What a program that did not fail wrote to its standard error: a line each.
+Remarks = Callable[[Sequence[str]], None]
 
 
 class PipelineError(Day2Error):
-    """A program of a pipeline failed; the message names it and its last words."""
+    """A program of a pipeline failed; the message names it, its first error and its last lines.
+
+    `program` is its name, `status` how it ended (negative: by a signal) and `stderr` what it wrote there, as far as it
+    is kept; empty where none of them failed.
+    """
+
+    program = ""
+    status: int | None = None
+    stderr = ""
 
 
 class PipelineKilled(PipelineError):
@@ -72,13 +81,12 @@ class Program:
 class _Running:
     program: Program
     process: subprocess.Popen[bytes]
-    words: bytearray = field(default_factory=bytearray)
+    complaints: Complaints = field(default_factory=Complaints)
 
     def complaint(self) -> str:
-        lines = [line.strip() for line in self.words.decode("utf-8", "replace").split("\n") if line.strip()]
-        code = self.process.returncode
+        text, code = self.complaints.text(), self.process.returncode
         ended = f"was killed by signal {-code}" if code < 0 else f"exit status {code}"
-        return f"{ended}: {' / '.join(lines[-3:])}" if lines else ended
+        return f"{ended}: {text}" if text else ended
 
 
 def run_pipeline(
@@ -88,8 +96,9 @@ def run_pipeline(
     timeout: float | None = None,
     chunk: int = CHUNK,
     stop: threading.Event | None = None,
+    remarks: Remarks | None = None,
 ) -> None:
-    """Run the programs; every piece of the last one's output goes to `sink`.
+    """Run the programs; every piece of the last one's output goes to `sink`, and `remarks` of the first to `remarks`.
 
     `source` feeds the first one: an open file that it reads itself, or pieces of bytes. PipelineError names the
     program that failed first: one that died because the one after it went away is not to blame. `stop` ends it from
@@ -101,13 +110,15 @@ def run_pipeline(
     try:
         _start(programs, source, running)
         _pump(running, sink, source, end, chunk, stop)
-        for each in running:
-            each.process.wait(None if end is None else max(0.1, end - time.monotonic()))
+        for member in running:
+            member.process.wait(None if end is None else max(0.1, end - time.monotonic()))
     except subprocess.TimeoutExpired as exc:
         raise PipelineTimeout(f"{_names(programs)} took longer than {timeout:g} s") from exc
     finally:
         _end_all(running)
     _check(running)
+    if remarks is not None:
+        remarks([line for line in running[0].complaints.kept().split("\n") if line.strip()])
 
 
 def _names(programs: Sequence[Program]) -> str:
@@ -166,8 +177,8 @@ def _pump(
     feed = _Feed(running[0].process.stdin, source)
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
-        for each in running:
-            selector.register(cast(IO[bytes], each.process.stderr).fileno(), selectors.EVENT_READ, each)
+        for member in running:
+            selector.register(cast(IO[bytes], member.process.stderr).fileno(), selectors.EVENT_READ, member)
         feed.register(selector)
         while selector.get_map():
             left = None if end is None else end - time.monotonic()
@@ -187,8 +198,7 @@ def _pump(
                 elif key.fd == output:
                     sink(piece)
                 else:
-                    key.data.words += piece
-                    del key.data.words[:-_STDERR]
+                    key.data.complaints.add(piece)
 
 
 class _Feed:
@@ -221,26 +231,32 @@ class _Feed:
 
 
 def _end_all(running: Sequence[_Running]) -> None:
-    for each in running:
-        for stream in (each.process.stdin, each.process.stdout, each.process.stderr):
+    for member in running:
+        for stream in (member.process.stdin, member.process.stdout, member.process.stderr):
             if stream is not None and not stream.closed:
                 stream.close()
-    alive = [each for each in running if each.process.poll() is None]
-    for each in alive:
-        each.process.terminate()
-    for each in alive:
+    alive = [member for member in running if member.process.poll() is None]
+    for member in alive:
+        member.process.terminate()
+    for member in alive:
         try:
-            each.process.wait(_PATIENCE)
+            member.process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
-            each.process.kill()
-            each.process.wait()
+            member.process.kill()
+            member.process.wait()
 
 
 def _check(running: Sequence[_Running]) -> None:
-    failed = [each for each in running if each.process.returncode not in each.program.accepted]
+    failed = [member for member in running if member.process.returncode not in member.program.accepted]
     if not failed:
         return
     # A program whose reader is gone gets SIGPIPE: it is the reader that failed.
-    first = next((each for each in failed if each.process.returncode not in _SIGPIPE), failed[0])
-    kind = PipelineKilled if any(each.process.returncode in _SENT for each in failed) else PipelineError
-    raise kind(f"{first.program.called} failed ({first.complaint()})")
+    first = next((member for member in failed if member.process.returncode not in _SIGPIPE), failed[0])
+    kind = PipelineKilled if any(member.process.returncode in _SENT for member in failed) else PipelineError
+    error = kind(f"{first.program.called} failed ({first.complaint()})")
+    error.program, error.status, error.stderr = (
+        first.program.called,
+        first.process.returncode,
+        first.complaints.kept(),
+    )
+    raise error

@@ -11,6 +11,7 @@ all the work already; only numbers go down to them, and JSON lines come back.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import mmap
@@ -26,7 +27,8 @@ _MARK = struct.Struct("=iid")
 _NUMBER = struct.Struct("=q")
 _WIDTH = struct.calcsize("=q")
 _OPENING, _WORKING = 0, 1
-_NOBODY = -1
+# Instead of an item: the group was handed over, and: the child has taken it.
+_HANDED_OVER, _TAKEN = -1, -2
 # A child whose last operation took this share of its time is stuck in that one; else it is slow as a whole.
 _STUCK_SHARE = 0.5
 
@@ -44,7 +46,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _WIDTH + _MARK.size + _WIDTH)
-        self.mark(_OPENING, _NOBODY)
+        self.mark(_OPENING, _HANDED_OVER)
 
     def mark(self, phase: int, item: int) -> None:
         (before,) = _NUMBER.unpack_from(self._memory, 0)
@@ -77,11 +79,15 @@ class Progress:
 
 @dataclass
 class Group:
-    """Items that share one source, and the user they run as. It begins when the items of `after` have ended."""
+    """Items that share one source, and the user they run as. It begins when the items of `after` have ended.
+
+    `retried` says that a child ended before it took the group: another one tries once more.
+    """
 
     items: list[int]
     user: str | None = None
     after: Sequence[int] = ()
+    retried: bool = False
 
 
 @dataclass
@@ -118,6 +124,7 @@ class _Worker:
         self.progress = Progress()
         self.buffer = b""
         self.items: list[int] = []
+        self.retried = False
         self.started_at = 0.0
         self.started_wall = 0.0
         jobs_out, self.jobs = os.pipe()
@@ -143,11 +150,18 @@ class _Worker:
         os.close(results_in)
         fcntl.fcntl(self.results, fcntl.F_SETFL, os.O_NONBLOCK)
 
-    def give(self, items: list[int], budget: float) -> None:
-        self.items = list(items)
-        self.progress.mark(_OPENING, _NOBODY)
+    def give(self, group: Group, budget: float) -> None:
+        self.items, self.retried = list(group.items), group.retried
+        self.progress.mark(_OPENING, _HANDED_OVER)
         self.started_at, self.started_wall = time.monotonic(), time.time()
-        os.write(self.jobs, json.dumps([budget, self.items]).encode() + b"\n")
+        # A child that has ended meanwhile is noticed by the end of its results.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self.jobs, json.dumps([budget, self.items]).encode() + b"\n")
+
+    @property
+    def has_taken(self) -> bool:
+        """Whether the child has begun with what was given to it; before that, it is busy with what came before."""
+        return self.progress.read()[1] != _HANDED_OVER
 
     def receive(self) -> tuple[list[tuple[int, dict[str, Any]]], bool]:
         """Finished records, and whether the child has ended."""
@@ -207,6 +221,7 @@ def _child(jobs: int, results: int, perform: Perform, progress: Progress) -> Non
             budget, items = json.loads(line)
             # Should the parent die, nobody would kill this child: the kernel does.
             signal.setitimer(signal.ITIMER_REAL, budget + 5.0)
+            progress.mark(_OPENING, _TAKEN)
             perform(items, progress, emit)
     os._exit(0)
 
@@ -259,7 +274,7 @@ class Pool:
             group = self._waiting[0]
             if any(item not in self._outcomes for item in group.after):
                 return
-            worker = next((each for each in idle if each.user == group.user), None)
+            worker = next((free for free in idle if free.user == group.user), None)
             if worker is None:
                 if len(self._workers) >= self._size:
                     if not idle:
@@ -273,14 +288,14 @@ class Pool:
             else:
                 idle.remove(worker)
             self._waiting.pop(0)
-            worker.give(group.items, budget)
+            worker.give(group, budget)
             for item in group.items:
                 self._begun[item] = worker.started_wall
 
     def _hire(self, group: Group) -> _Worker | None:
         """A new child for the user of a group; None when the host has no room for one more process."""
-        strangers = [descriptor for each in self._workers for descriptor in (each.jobs, each.results)]
-        mine = [each for each in self._groups if each.user == group.user]
+        strangers = [descriptor for other in self._workers for descriptor in (other.jobs, other.results)]
+        mine = [known for known in self._groups if known.user == group.user]
         try:
             worker = _Worker(self._perform, self._become, mine, group.user, strangers)
         except OSError as exc:
@@ -309,7 +324,7 @@ class Pool:
         remaining = worker.items
         records, ended = worker.receive()
         for item, record in records:
-            remaining = [each for each in remaining if each != item]
+            remaining = [left for left in remaining if left != item]
             self._outcomes[item] = Outcome("done", record.pop("started"), record.pop("duration"), record)
         # With nothing left the child is free; what it still has to close, it closes before it takes the next group.
         worker.items = remaining
@@ -319,22 +334,34 @@ class Pool:
     def _crashed(self, worker: _Worker) -> None:
         """The child ended by itself: the item it was busy with is to blame, the others get another child."""
         _phase, item, _since = worker.progress.read()
-        user, items = worker.user, worker.items
+        items, is_innocent = worker.items, not (worker.has_taken or worker.retried)
         self._retire(worker, kill=True)
-        self._blame([item] if item in items else items, items, user, "crashed", worker)
+        if is_innocent:
+            self._try_again(worker)
+        else:
+            self._blame([item] if item in items else items, items, worker.user, "crashed", worker)
+
+    def _try_again(self, worker: _Worker) -> None:
+        """The child had not taken the group: what went wrong is of the one before."""
+        if worker.items:
+            self._waiting.insert(0, Group(worker.items, worker.user, retried=True))
 
     def _reap_overdue(self) -> None:
         now = time.monotonic()
-        for worker in [each for each in self._workers if each.limit(self._timeouts) <= now]:
+        for worker in [late for late in self._workers if late.limit(self._timeouts) <= now]:
             phase, item, since = worker.progress.read()
             items = worker.items
+            if not (worker.has_taken or worker.retried):
+                self._retire(worker, kill=True)
+                self._try_again(worker)
+                continue
             if (phase == _WORKING and item in items) or (
                 item in items and now - since > _STUCK_SHARE * (now - worker.started_at)
             ):
                 guilty = [item]
             else:
-                limit = min(self._timeouts[each] for each in items)
-                guilty = [each for each in items if self._timeouts[each] <= limit]
+                limit = min(self._timeouts[item] for item in items)
+                guilty = [item for item in items if self._timeouts[item] <= limit]
             self._retire(worker, kill=True)
             self._blame(guilty, items, worker.user, "timeout", worker)
 

@@ -12,11 +12,13 @@ import selectors
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import IO, Sequence, cast
+from typing import IO, Mapping, Sequence, cast
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
 
 _CHUNK = 65536
+# Bytes that are kept of what a program says.
+CAP = 1 << 20
 
 
 def become(user: str) -> None:
@@ -31,12 +33,13 @@ def become(user: str) -> None:
 
 @dataclass
 class Finished:
-    """What a program left behind. `stdout` and `stderr` are cut at the cap."""
+    """What a program left behind. `stdout` and `stderr` are cut at the cap; `cut` says whether one was."""
 
     code: int
     stdout: bytes
     stderr: bytes
     duration: float
+    cut: bool = False
 
     @property
     def complaint(self) -> str:
@@ -45,8 +48,10 @@ class Finished:
         return next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {self.code}")
 
 
-def run(argv: Sequence[str], cap: int = 1 << 20) -> Finished:
+def run(argv: Sequence[str], cap: int = CAP, environment: Mapping[str, str] | None = None) -> Finished:
     """Run a program without a shell and without input. Undetermined when it cannot be started.
+
+    `environment` is added to this process's own.
 
     There is no time limit here: the caller is a child process that is killed, with all it started, at its own.
     """
@@ -57,14 +62,14 @@ def run(argv: Sequence[str], cap: int = 1 << 20) -> Finished:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C.UTF-8"},
+            env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
         )
     except FileNotFoundError:
         raise Undetermined(f"{argv[0]} is not installed here") from None
     except OSError as exc:
         raise Undetermined(f"{argv[0]} cannot be started: {exc.strerror}") from exc
     stdout, stderr = cast(IO[bytes], process.stdout), cast(IO[bytes], process.stderr)
-    kept = {stdout: bytearray(), stderr: bytearray()}
+    kept, cut = {stdout: bytearray(), stderr: bytearray()}, False
     with selectors.DefaultSelector() as selector:
         for stream in kept:
             selector.register(stream, selectors.EVENT_READ)
@@ -75,6 +80,7 @@ def run(argv: Sequence[str], cap: int = 1 << 20) -> Finished:
                     selector.unregister(key.fileobj)
                 # What is over the cap is read, so that the program can go on, and dropped.
                 collected = kept[key.fileobj]  # type: ignore[index]
+                cut = cut or len(data) > cap - len(collected)
                 collected += data[: max(0, cap - len(collected))]
     code = process.wait()
-    return Finished(code, bytes(kept[stdout]), bytes(kept[stderr]), time.monotonic() - begun)
+    return Finished(code, bytes(kept[stdout]), bytes(kept[stderr]), time.monotonic() - begun, cut)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A small Redis client for questions: RESP2 over a socket, pipelined. Nothing to install on the target.
+"""A small Redis client for queries: RESP2 over a socket, pipelined. Nothing has to be installed on the target.
 
 Protocol: https://redis.io/docs/latest/develop/reference/protocol-spec/ (simple strings, errors, integers, bulk strings,
 arrays).
@@ -11,22 +11,23 @@ arrays).
 from __future__ import annotations
 
 import socket
-import ssl
 from dataclasses import dataclass
 from typing import Any, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.network.address import AddressError, ascii_host
+from ansible_collections.day2.ops.plugins.module_utils.network.trust import client_context
 
 _MOST = 64 << 20
 
 
 class RedisError(Day2Error):
-    """What the server refused, or why it cannot be asked."""
+    """An error of the server, or of the connection to it."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is, and who asks it. `path` is a socket's."""
+    """Address of a server, and the login. `path` is that of a Unix socket."""
 
     host: str = "localhost"
     port: int = 6379
@@ -43,7 +44,7 @@ class Address:
 
 
 class Connection:
-    """One connection. There is no time limit in it: who asks is a child that is killed at its own."""
+    """One connection. It has no time limit: the calling child process is killed at its own limit."""
 
     def __init__(self, address: Address) -> None:
         self._channel = _connect(address)
@@ -55,14 +56,14 @@ class Connection:
             self.ask("SELECT", str(address.database))
 
     def ask(self, *words: str | bytes) -> Any:
-        """One command's answer; RedisError when the server refuses it."""
+        """Run one command; RedisError if the server refuses it."""
         (answer,) = self.ask_all([words])
         if isinstance(answer, RedisError):
             raise answer
         return answer
 
     def ask_all(self, commands: Sequence[Sequence[str | bytes]]) -> list[Any]:
-        """Many commands in one round trip; an error stands in its command's place."""
+        """Run many commands in one round trip; an error is returned in place of the command's answer."""
         self._channel.sendall(b"".join(map(_encode, commands)))
         return [self._read() for _command in commands]
 
@@ -86,10 +87,18 @@ class Connection:
         if kind == b":":
             return number
         if kind == b"$":
-            return None if number < 0 else self._stream.read(min(number, _MOST) + 2)[:-2]
+            return None if number < 0 else self._bulk(number)
         if kind == b"*":
-            return None if number < 0 else [self._read() for _each in range(number)]
+            return None if number < 0 else [self._read() for _element in range(number)]
         raise RedisError(f"what answers does not speak Redis's protocol: {line[:80]!r}")
+
+    def _bulk(self, length: int) -> bytes:
+        if length > _MOST:
+            raise RedisError(f"an answer has {length} bytes, more than the {_MOST} that are read")
+        data = self._stream.read(length + 2)
+        if len(data) != length + 2:
+            raise RedisError(f"the server closed the connection within an answer: {len(data)} of {length} bytes came")
+        return data[:-2]
 
 
 def _encode(words: Sequence[str | bytes]) -> bytes:
@@ -102,14 +111,17 @@ def _connect(address: Address) -> socket.socket:
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         channel.connect(address.path)
         return channel
-    channel = socket.create_connection((address.host, address.port))
+    try:
+        host = ascii_host(address.host)
+    except AddressError as exc:
+        raise RedisError(f"the address {exc}") from exc
+    channel = socket.create_connection((host, address.port))
     if not address.tls:
         return channel
-    context = ssl.create_default_context(cafile=address.ca_path)
-    if not address.validate_certs:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context.wrap_socket(channel, server_hostname=address.host)
+    wrapped: socket.socket = client_context(address.ca_path, address.validate_certs).wrap_socket(
+        channel, server_hostname=host
+    )
+    return wrapped
 
 
 def parse_info(text: str) -> dict[str, str]:

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Memory by key prefix, estimated from a sample that a busy server does not feel.
+"""Memory by key prefix, estimated from a sample with little load on a busy server.
 
-SCAN walks the keys in small steps, MEMORY USAGE asks about some of them; both end when their time is over. KEYS, which
-stops the server until it has seen every key, is never used. Of a walk that did not reach the end the rest is taken to
-be like the part that was seen: SCAN's order is by hash, so that part is a random one.
+SCAN iterates over the keys in small steps, MEMORY USAGE measures some of them; both stop at a time limit. KEYS, which
+blocks the server until it has read every key, is never used. If the iteration does not reach the end, the rest is
+assumed to be like the part that was read: SCAN's order is by hash, so that part is random.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol, Sequence
 
-# Keys a step: a few hundred take a server well under a millisecond.
+# Keys per step: a few hundred take a server well under a millisecond.
 _STEP = 500
 # MEMORY USAGE of a big key samples its elements itself; five is the server's own default.
 _ASKED_A_STEP = 50
@@ -28,7 +28,7 @@ class Asks(Protocol):
 
 @dataclass
 class Prefix:
-    """Keys that were seen, and the bytes of those that were weighed."""
+    """Keys that were read, and the bytes of those that were measured."""
 
     keys: int = 0
     weighed: int = 0
@@ -40,7 +40,7 @@ class Prefix:
 
 @dataclass
 class Sample:
-    """Prefixes by name. `share` is the part of all keys that was seen, 1.0 when the walk reached its end."""
+    """Prefixes by name. `share` is the part of all keys that was read, 1.0 for a complete iteration."""
 
     prefixes: dict[str, Prefix]
     seen: int
@@ -48,13 +48,13 @@ class Sample:
 
 
 def prefix_of(key: bytes, separator: str = ":") -> str:
-    """What comes before the first separator, with it; a key without one stands for itself as `(none)`."""
+    """The key up to and including its first separator; `(none)` for a key without one."""
     head, found, _rest = key.decode("utf-8", "backslashreplace").partition(separator)
     return head + found if found else "(none)"
 
 
 def take(connection: Asks, total: int, seconds: float, match: str | None = None, most_prefixes: int = 1000) -> Sample:
-    """Walk keys for at most `seconds`; `total` is how many the database has."""
+    """Read keys for at most `seconds`; `total` is the number of keys in the database."""
     end = time.monotonic() + seconds
     prefixes: dict[str, Prefix] = {}
     cursor, walked, seen = b"0", 0, 0

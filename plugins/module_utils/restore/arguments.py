@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Arguments of restores, and what they mean."""
+"""Arguments of restores and drills, and their conversion."""
 
 from __future__ import annotations
 
@@ -14,20 +14,18 @@ from ansible_collections.day2.ops.plugins.module_utils.backup import arguments, 
 from ansible_collections.day2.ops.plugins.module_utils.backup.choose import choose, passed_over
 from ansible_collections.day2.ops.plugins.module_utils.backup.contents import Contents
 from ansible_collections.day2.ops.plugins.module_utils.backup.damage import note_of_restore, noting
-from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import rfc3339
+from ansible_collections.day2.ops.plugins.module_utils.backup.outcome import describe
 from ansible_collections.day2.ops.plugins.module_utils.backup.postgresql import KIND
-from ansible_collections.day2.ops.plugins.module_utils.backup.run import describe
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
+from ansible_collections.day2.ops.plugins.module_utils.drill.options import Drill, Expectation, Targets
 from ansible_collections.day2.ops.plugins.module_utils.postgres.server import connected
-from ansible_collections.day2.ops.plugins.module_utils.restore.drill import Drill
-from ansible_collections.day2.ops.plugins.module_utils.restore.drills import Targets
 from ansible_collections.day2.ops.plugins.module_utils.restore.preflight import Allowed
-from ansible_collections.day2.ops.plugins.module_utils.restore.proof import Expectation
+from ansible_collections.day2.ops.plugins.module_utils.restore.revert import revert
 from ansible_collections.day2.ops.plugins.module_utils.restore.run import Order, restore
 from ansible_collections.day2.ops.plugins.module_utils.restore.swap import oid_of
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_duration, parse_lifetime
 
-_ALLOW = ("other_cluster", "slots", "subscriptions", "create_roles")
+_ALLOW = ("other_cluster", "slots", "subscriptions", "create_roles", "gained_rights", "extensions")
 EXPECT: dict[str, Any] = {
     "type": "list",
     "elements": "dict",
@@ -60,11 +58,11 @@ RESTORE: dict[str, dict[str, Any]] = {
 
 
 def expectations(params: Mapping[str, Any]) -> list[Expectation]:
-    return [Expectation(each["query"], each["result"], each["title"]) for each in params["expect"]]
+    return [Expectation(entry["query"], entry["result"], entry["title"]) for entry in params["expect"]]
 
 
 def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Choose the set and restore of it what the module was told."""
+    """Select the backup set and restore the database that the module's parameters name."""
     order = Order(
         database=params["database"],
         target=params["target"] or params["database"],
@@ -76,7 +74,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         allowed=Allowed(**{name: name in params["allow"] for name in _ALLOW}),
         expectations=expectations(params),
         amcheck=params["amcheck"],
-        keep_old=arguments.seconds(params, "keep_old") or 0.0,
+        keep_old=arguments.seconds(params, "keep_old", parse_lifetime) or 0.0,
         swap_timeout=arguments.seconds(params, "swap_timeout") or 0.0,
         timeout=arguments.seconds(params, "timeout"),
     )
@@ -91,7 +89,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         outcome = restore(arguments.login(params), order, place, chosen.manifest, check_mode)
     if not check_mode:
         outcome["step"] = _step(order, outcome, began, time.monotonic() - begun)
-    # Whoever named a set knows that there are newer ones.
+    # If the user named a set, no warning about newer ones is needed.
     named = params["source"] == chosen.manifest.id
     skipped = {} if named else passed_over(found.sets, chosen, found.broken)
     warnings = [f"passed over {name}: {why}" for name, why in skipped.items()]
@@ -108,20 +106,42 @@ def _replaces(params: Mapping[str, Any]) -> bool:
 
 def _step(order: Order, outcome: Mapping[str, Any], began: float, seconds: float) -> dict[str, Any]:
     phases = ", ".join(f"{name} {format_duration(taken)}" for name, taken in outcome["phases"].items())
-    return Result(
-        id=f"restore-{order.target}",
-        title=f"Restore of {order.target}",
-        probe="step",
-        status=Status.OK,
+    return Result.make(
+        f"restore-{order.target}",
+        f"Restore of {order.target}",
+        Status.OK,
+        f"{outcome['msg']} (unavailable for {outcome['unavailable'] * 1000:.0f} ms)",
+        began,
+        seconds,
         value=round(seconds, 3),
         unit="s",
-        message=f"{outcome['msg']} (unavailable for {outcome['unavailable'] * 1000:.0f} ms)",
-        warning=None,
-        critical=None,
         evidence=[phases, *(f"dropped {name}" for name in [*outcome["dropped"], *outcome["cleared"]])],
-        ref=[],
-        started=rfc3339(began),
-        duration=round(seconds, 3),
+    ).to_dict()
+
+
+def run_revert(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Make the database that a restore replaced the live one again."""
+    target, began, begun = params["target"] or params["database"], time.time(), time.monotonic()
+    limit = arguments.seconds(params, "swap_timeout") or 0.0
+    outcome = revert(arguments.login(params), target, params["force"], limit, check_mode)
+    if not check_mode:
+        outcome["step"] = _revert_step(target, outcome, began, time.monotonic() - begun)
+    return outcome
+
+
+def _revert_step(target: str, outcome: Mapping[str, Any], began: float, seconds: float) -> dict[str, Any]:
+    away = f" (unavailable for {outcome['unavailable'] * 1000:.0f} ms)" if "unavailable" in outcome else ""
+    evidence = [outcome["lost"]] if outcome["lost"] else []
+    return Result.make(
+        f"revert-{target}",
+        f"Revert of the restore of {target}",
+        Status.OK,
+        f"{outcome['msg']}{away}",
+        began,
+        seconds,
+        value=round(seconds, 3),
+        unit="s",
+        evidence=[*evidence, *(f"dropped {name}" for name in outcome["cleared"])],
     ).to_dict()
 
 
@@ -129,10 +149,11 @@ DRILL: dict[str, dict[str, Any]] = {
     "method": {"type": "str", "choices": ["logical", "physical"], "default": "logical"},
     "database": {"type": "str", "required": True},
     "source": {"type": "str"},
-    "copy_to": {"type": "str"},
+    "copy_to": arguments.PLACE,
     "identity": {"type": "path"},
     "place": {"type": "str", "choices": ["cluster", "database"], "default": "cluster"},
     "settings": {"type": "dict", "default": {}},
+    "allow": {"type": "list", "elements": "str", "choices": ["extensions"], "default": []},
     "expect": EXPECT,
     "amcheck": {"type": "bool", "default": True},
     "newest_row": {"type": "str"},
@@ -149,7 +170,7 @@ DRILL: dict[str, dict[str, Any]] = {
 
 
 def drill(params: Mapping[str, Any]) -> Drill:
-    """Drills as the module was told."""
+    """The drill that the module's parameters describe."""
     if params["sets"] < 1:
         raise arguments.ArgumentFault(f"'sets' is {params['sets']}; one is the least")
     return Drill(
@@ -169,4 +190,5 @@ def drill(params: Mapping[str, Any]) -> Drill:
         disk_budget=arguments.size("disk_budget", params["disk_budget"]) if params["disk_budget"] else None,
         source=params["source"],
         timeout=arguments.seconds(params, "timeout"),
+        allow_extensions="extensions" in params["allow"],
     )

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a database is called while it is restored, after it was replaced, and how one knows it then. Pure.
+"""Names and marks of databases that are being restored or were replaced. Pure.
 
-What a database is to us stands in its comment, a marker. It is dropped only where its name says the same: whoever has
-renamed one wants it for something else.
+The comment of such a database is a marker. A database is dropped only if its name matches its marker: one that somebody
+has renamed is used for something else.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import make_id
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import basic
 
-# NAMEDATALEN - 1: PostgreSQL cuts longer names, and what is cut may be another database's name.
+# NAMEDATALEN - 1: PostgreSQL truncates longer names, to what may be another database's name.
 _LONGEST = 63
 _BEGINS = "day2.ops "
 # The limit of connections of a database that a restore makes, until it is settled: it is given together with the name,
@@ -27,7 +27,7 @@ BEGUN = 1_904_020_260
 
 
 class Role(str, Enum):
-    """What a marked database is: one that is being restored, one that was replaced, one that a revert took away."""
+    """Role of a marked database: being restored, replaced by a restore, or set aside by a revert."""
 
     NEW = "new"
     OLD = "old"
@@ -56,7 +56,7 @@ class Marker:
 
     @property
     def name(self) -> str:
-        """What a database with this marker is called. One that has another name was taken over by somebody."""
+        """Name of a database with this marker. If the database has another name, somebody has renamed it."""
         return beside(self.of) if self.role is Role.NEW else dated(self.of, self.role, self.at)
 
     def render(self) -> str:
@@ -64,28 +64,28 @@ class Marker:
 
 
 def parse_marker(comment: str | None) -> Marker | None:
-    """The marker of a database, or None when its comment is somebody's own."""
+    """The marker in a database's comment, or None if the comment is no marker."""
     if comment is None or not comment.startswith(_BEGINS):
         return None
     try:
-        told = json.loads(comment[len(_BEGINS) :])
+        fields = json.loads(comment[len(_BEGINS) :])
         return Marker(
-            role=Role(told["role"]),
-            of=str(told["of"]),
-            set_id=str(told["set_id"]),
-            at=float(told["at"]),
-            comment=told.get("comment"),
-            written=dict(told.get("written") or {}),
-            sequence=int(told.get("sequence") or 0),
-            successor=int(told.get("successor") or 0),
-            returned=int(told.get("returned") or 0),
+            role=Role(fields["role"]),
+            of=str(fields["of"]),
+            set_id=str(fields["set_id"]),
+            at=float(fields["at"]),
+            comment=fields.get("comment"),
+            written=dict(fields.get("written") or {}),
+            sequence=int(fields.get("sequence") or 0),
+            successor=int(fields.get("successor") or 0),
+            returned=int(fields.get("returned") or 0),
         )
     except (ValueError, KeyError, TypeError):
         return None
 
 
 def own_comment(comment: str | None) -> str | None:
-    """A database's own comment. A marker that came with a dump, or with a renamed database, is not passed on."""
+    """A database's own comment. A marker from a dump, or of a renamed database, is not copied."""
     while (marker := parse_marker(comment)) is not None:
         comment = marker.comment
     return comment
@@ -97,12 +97,12 @@ def beside(database: str) -> str:
 
 
 def dated(database: str, role: Role, moment: float) -> str:
-    """The name of one that was replaced or undone at this time."""
-    return _fitting(database, f"_{role.value}_{make_id(moment)}")
+    """Name of a database that was replaced or undone at this time."""
+    return _fitting(database, f"_{role.value}_{basic(moment)}")
 
 
 def _fitting(database: str, ending: str) -> str:
-    """Cut in front of the ending where it is too long, between characters; two long names stay two."""
+    """Shorten a long name before its suffix, at a character boundary; different long names stay different."""
     if len((database + ending).encode()) <= _LONGEST:
         return database + ending
     ending = f"_{hashlib.sha256(database.encode()).hexdigest()[:6]}{ending}"

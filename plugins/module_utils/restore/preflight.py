@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What speaks against a restore, found before anything is touched. The decision is pure; `look` asks the server."""
+"""Reasons to refuse a restore, checked before anything is changed. The decision is pure; `look` queries the server."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_bytes
 from ansible_collections.day2.ops.plugins.module_utils.postgres import catalogue
 from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, Server, ask, connected, facts
-from ansible_collections.day2.ops.plugins.module_utils.restore import properties, swap
+from ansible_collections.day2.ops.plugins.module_utils.restore import extensions, powers, properties, space, swap
 from ansible_collections.day2.ops.plugins.module_utils.restore.names import beside
 
 # A restored database has no bloat, but its indexes are built beside their sort files.
@@ -29,36 +28,40 @@ SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid 
 
 @dataclass(frozen=True)
 class Allowed:
-    """What is refused unless it is told: names as the module's `allow` has them."""
+    """Safety checks that are skipped, by the names in the module's option `allow`."""
 
     other_cluster: bool = False
     slots: bool = False
     subscriptions: bool = False
     create_roles: bool = False
+    gained_rights: bool = False
+    extensions: bool = False
 
 
 @dataclass
 class Seen:
-    """What the server has. `live` is the database that would be replaced; sizes are bytes, None: not known here."""
+    """State of the server. `live` is the database that would be replaced; sizes are bytes, None: unknown here."""
 
     server: Server
     names: list[str]
     roles: set[str]
     tablespaces: set[str]
-    extensions: set[str]
+    extensions: extensions.Extensions
     live: Mapping[str, Any] | None = None
     slots: list[str] = field(default_factory=list)
     subscriptions: list[str] = field(default_factory=list)
     prepared: list[str] = field(default_factory=list)
-    free: int | None = None
-    scratch_free: int | None = None
-    same_disk: bool = False
-    # What an interrupted restore has left, which is dropped first.
-    leftover: int = 0
+    room: space.Room = field(default_factory=space.Room)
+    # Bytes by place of remains of an interrupted restore, which are dropped first.
+    leftover: Mapping[str, int] = field(default_factory=dict)
+    # What roles may do beyond a database (powers.look).
+    powers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     # Why nothing can be unpacked in the scratch directory.
     scratch_fault: str | None = None
-    # Somebody's own database of the name under which this one would be restored.
+    # A database with the temporary name of the restored one that was not created by a restore.
     in_the_way: str | None = None
+    # Why nobody could log in to a database of the target's name.
+    name_fault: str | None = None
     # The version of pg_restore, such as 15.4.
     pg_restore: str | None = None
 
@@ -77,39 +80,52 @@ class Wanted:
     def size(self) -> int:
         return int(int(self.entry.get("size") or 0) * _MARGIN)
 
+    @property
+    def tablespaces(self) -> dict[str, int]:
+        """Bytes in tablespaces that tables or indexes name; sets of earlier releases do not have them."""
+        return {str(name): int(int(size) * _MARGIN) for name, size in (self.entry.get("tablespaces") or {}).items()}
+
     def like(self, seen: Seen) -> Mapping[str, Any]:
-        """The properties that it will have: those of the live database, or what the set says."""
+        """Properties of the restored database: those of the live database, or else those in the set."""
         return seen.live if self.replaces and seen.live is not None else self.entry
 
     @property
     def scratch(self) -> int:
-        """Of what is unpacked, at most: never more than tables and indexes are together."""
+        """Maximum bytes of the unpacked archive: never more than tables and indexes together."""
         return min(self.main_bytes * _UNPACKED, max(self.size, self.main_bytes))
 
 
-def look(login: Login, target: str, scratch: str) -> Seen:
+def look(login: Login, wanted: Wanted, scratch: str) -> Seen:
     """Everything that `refusals` needs, in one connection, and none to the live database."""
+    target = wanted.target
     with connected(login) as connection:
         server = facts(connection)
-        found = {each["name"]: each for each in catalogue.every_database(connection)}
+        found = {database["name"]: database for database in catalogue.every_database(connection)}
+        unfinished = [name for name in swap.unfinished(connection, target) if name in found]
         seen = Seen(
             server=server,
             names=sorted(found),
             roles=_column(connection, "SELECT rolname FROM pg_roles"),
             tablespaces=_column(connection, "SELECT spcname FROM pg_tablespace"),
-            extensions=_column(connection, "SELECT name FROM pg_available_extensions"),
+            extensions=extensions.look(connection, wanted.entry.get("extensions") or {}),
             live=found.get(target),
             slots=sorted(_column(connection, "SELECT slot_name FROM pg_replication_slots WHERE database = %s", target)),
             subscriptions=sorted(_column(connection, _SUBSCRIPTIONS, target)),
             prepared=sorted(_column(connection, "SELECT gid FROM pg_prepared_xacts WHERE database = %s", target)),
-            leftover=sum(int(found[name]["size"]) for name in swap.unfinished(connection, target) if name in found),
+            room=space.look(connection, scratch, server.superuser),
+            powers=powers.look(connection),
         )
-        place = "SELECT setting FROM pg_settings WHERE name = 'data_directory'"
-        directory = next(iter(_column(connection, place)), "")
+        left: dict[str, int] = {}
+        for name in unfinished:
+            place = space.tablespace(str(found[name]["tablespace"]))
+            left[place] = left.get(place, 0) + int(found[name]["size"] or 0)
+        seen.leftover = left
+        seen.name_fault = catalogue.name_fault(connection, target)
         name = beside(target)
-        if name in found and name not in swap.unfinished(connection, target) and not swap.just_begun(connection, name):
+        if name in found and name not in unfinished and not swap.just_begun(connection, name):
             seen.in_the_way = name
-    _disks(seen, directory, scratch)
+    if seen.room.volumes[space.SCRATCH] is None or not os.access(scratch, os.W_OK | os.X_OK):
+        seen.scratch_fault = f"the scratch directory {scratch} does not exist, or this user may not write there"
     return seen
 
 
@@ -117,27 +133,8 @@ def _column(connection: Any, query: str, value: str | None = None) -> set[str]:
     return {str(row[0]) for row in ask(connection, query, (value,) if value is not None else ())}
 
 
-def _disks(seen: Seen, directory: str, scratch: str) -> None:
-    """Free space where the server keeps its data, if that is on this host, and where archives are unpacked."""
-    here = free(directory) if os.path.isdir(directory or "/nonexistent") else None
-    unpacked = free(scratch)
-    seen.free, seen.scratch_free = here, unpacked
-    if unpacked is None or not os.access(scratch, os.W_OK | os.X_OK):
-        seen.scratch_fault = f"the scratch directory {scratch} does not exist, or this user may not write there"
-    seen.same_disk = here is not None and unpacked is not None and os.stat(directory).st_dev == os.stat(scratch).st_dev
-
-
-def free(folder: str) -> int | None:
-    """Bytes that this user may fill; None where there is no such directory."""
-    try:
-        status = os.statvfs(folder)
-    except OSError:
-        return None
-    return status.f_bavail * status.f_frsize
-
-
 def refusals(seen: Seen, wanted: Wanted, allowed: Allowed) -> list[str]:
-    """Why it must not begin, a sentence each; nothing: it may."""
+    """Reasons why the restore is refused, a sentence each; empty: it may begin."""
     return [
         *_of_server(seen, wanted, allowed),
         *_of_contents(seen, wanted, allowed),
@@ -147,31 +144,34 @@ def refusals(seen: Seen, wanted: Wanted, allowed: Allowed) -> list[str]:
 
 
 def _of_server(seen: Seen, wanted: Wanted, allowed: Allowed) -> list[str]:
-    told, server = [], seen.server
+    found: list[str] = []
+    server = seen.server
     if server.in_recovery:
-        told.append("this server is a standby: restore on its primary")
+        found.append("this server is a standby: restore on its primary")
     origin = wanted.manifest.about.get("server") or {}
     made_by = int(origin.get("version_num") or 0) // 10000
     if made_by > server.major:
-        told.append(f"the set is of PostgreSQL {made_by}, and this server is {server.major}: a later one is needed")
+        found.append(f"the set is of PostgreSQL {made_by}, and this server is {server.major}: a later one is needed")
     if wanted.replaces:
         if seen.live is None:
-            told.append(f"there is no database {wanted.target!r} to replace; `mode: new` makes one")
+            found.append(f"there is no database {wanted.target!r} to replace; `mode: new` makes one")
         here, there = server.system_identifier, str(origin.get("system_identifier"))
         if here != there and not allowed.other_cluster:
-            told.append(
+            found.append(
                 f"the set is of another cluster (system identifier {there}, this one is {here}): is this the right"
                 " host? `allow: [other_cluster]` replaces a database with another cluster's"
             )
     elif wanted.target in seen.names:
-        told.append(f"there is a database {wanted.target!r} already; `mode: replace` takes its place and keeps it")
+        found.append(f"there is a database {wanted.target!r} already; `mode: replace` takes its place and keeps it")
     if seen.in_the_way is not None:
-        told.append(
+        found.append(
             f"there is a database {seen.in_the_way!r} that no restore has made: rename it, or drop it where nobody"
             " needs it"
         )
+    if seen.name_fault is not None:
+        found.append(f"the name {wanted.target!r} {seen.name_fault}: take another `target`, in ASCII")
     unreadable = archive_fault(wanted.manifest, seen.pg_restore)
-    return [*told, unreadable] if unreadable else told
+    return [*found, unreadable] if unreadable else found
 
 
 def archive_fault(manifest: Manifest, pg_restore: str | None) -> str | None:
@@ -187,18 +187,18 @@ def archive_fault(manifest: Manifest, pg_restore: str | None) -> str | None:
 
 
 def _of_contents(seen: Seen, wanted: Wanted, allowed: Allowed) -> list[str]:
-    told, entry = [], wanted.entry
-    extensions = [name for name in entry.get("extensions") or {} if name not in seen.extensions]
-    if extensions:
-        told.append(f"extensions are not installed on this server: {', '.join(extensions)}")
+    found = extensions.faults(
+        wanted.entry.get("extensions") or {}, seen.extensions, beside(wanted.target), allowed.extensions
+    )
     roles = missing_roles(seen, wanted)
     if roles and not allowed.create_roles:
-        told.append(f"roles are missing: {', '.join(roles)}; `allow: [create_roles]` makes them as the set has them")
-    tablespace = wanted.like(seen).get("tablespace")
-    if tablespace not in (None, *seen.tablespaces):
-        told.append(f"tablespace {tablespace} is missing")
+        found.append(f"roles are missing: {', '.join(roles)}; `allow: [create_roles]` makes them as the set has them")
+    home = wanted.like(seen).get("tablespace")
+    missing = sorted({*wanted.tablespaces, *([str(home)] if home else [])} - seen.tablespaces)
+    if missing:
+        found.append(f"tablespaces are missing: {', '.join(missing)}; CREATE TABLESPACE of these names first")
     locale = properties.locale_fault(seen.server.version, wanted.like(seen))
-    return [*told, locale] if locale else told
+    return [*found, locale] if locale else found
 
 
 def missing_roles(seen: Seen, wanted: Wanted) -> list[str]:
@@ -206,50 +206,56 @@ def missing_roles(seen: Seen, wanted: Wanted) -> list[str]:
     return sorted(needed - seen.roles)
 
 
+def here(seen: Seen, wanted: Wanted) -> powers.Here:
+    """This server's roles, for whether made ones would gain rights by them."""
+    origin = wanted.manifest.about.get("server") or {}
+    return powers.Here(seen.powers, seen.server.system_identifier == str(origin.get("system_identifier")))
+
+
 def _of_live(seen: Seen, live: Mapping[str, Any], allowed: Allowed) -> list[str]:
-    told = []
+    found = []
     if int(live["connection_limit"]) == _INVALID:
-        told.append(f"{live['name']} is what a DROP DATABASE that was cut off has left: drop it, then use `mode: new`")
+        found.append(f"{live['name']} is what a DROP DATABASE that was cut off has left: drop it, then use `mode: new`")
     elif not live["allows_connections"]:
-        told.append(
+        found.append(
             f"{live['name']} allows no connections, so it cannot be compared what is in it;"
             " ALTER DATABASE … ALLOW_CONNECTIONS true first"
         )
     if seen.slots and not allowed.slots:
-        told.append(
+        found.append(
             f"logical replication slots read the database: {', '.join(seen.slots)}; they stay with the old one,"
             " and `allow: [slots]` says that this is known"
         )
     if seen.subscriptions and not allowed.subscriptions:
-        told.append(
+        found.append(
             f"the database has subscriptions: {', '.join(seen.subscriptions)}; they go on in the old one,"
             " and `allow: [subscriptions]` says that this is known"
         )
     if seen.prepared:
-        told.append(f"prepared transactions hold the database: {', '.join(seen.prepared)}; end them first")
-    return told
+        found.append(f"prepared transactions hold the database: {', '.join(seen.prepared)}; end them first")
+    return found
 
 
 def _of_disk(seen: Seen, wanted: Wanted) -> list[str]:
-    """The restored database beside the live one, and what is unpacked meanwhile."""
+    """Shortage of disk space for the restored database, its WAL, and the unpacked archive."""
     if seen.scratch_fault is not None:
         return [seen.scratch_fault]
-    free_then = None if seen.free is None else seen.free + seen.leftover
-    needs = [("the server's data", free_then, wanted.size + (wanted.scratch if seen.same_disk else 0))]
-    if not seen.same_disk:
-        needs.append(("the scratch directory", seen.scratch_free, wanted.scratch))
-    return [
-        f"{place} has {format_bytes(free)} left, and about {format_bytes(need)} are needed"
-        for place, free, need in needs
-        if free is not None and free < need
-    ]
+    return space.shortages(_demands(seen, wanted), seen.room, seen.leftover)
+
+
+def _demands(seen: Seen, wanted: Wanted) -> dict[str, int]:
+    home = str(wanted.like(seen).get("tablespace") or "pg_default")
+    return space.demands(wanted.size, wanted.scratch, home, wanted.tablespaces, seen.room)
 
 
 def needs(seen: Seen, wanted: Wanted) -> dict[str, Any]:
-    """The figures behind it, for the plan; bytes."""
+    """Bytes needed and free, for the plan. `places` has them by the place that grows."""
+    volumes = seen.room.volumes
+    free = {place: there.free if there else None for place, there in volumes.items()}
     return {
         "database": wanted.size,
         "scratch": wanted.scratch,
-        "free": seen.free,
-        "scratch_free": seen.scratch_free,
+        "free": free.get(space.DATA),
+        "scratch_free": free.get(space.SCRATCH),
+        "places": {place: {"needed": size, "free": free.get(place)} for place, size in _demands(seen, wanted).items()},
     }

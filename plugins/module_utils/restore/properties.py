@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a database is besides its contents: owner, rights, settings, connection limit, locale.
+"""Properties of a database besides its contents: owner, privileges, settings, connection limit, locale.
 
 Properties are the records of postgres.catalogue.databases, as a manifest has them too.
 """
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Mapping, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.postgres.server import ask, tell
+from ansible_collections.day2.ops.plugins.module_utils.postgres.server import ask, execute, named
 from ansible_collections.day2.ops.plugins.module_utils.restore.names import BEGUN
 
 # Settings that are lists of names, each of which is quoted by itself (GUC_LIST_QUOTE in PostgreSQL's guc_tables).
@@ -39,7 +39,7 @@ _COMPARED = (
 
 @dataclass(frozen=True)
 class Provider:
-    """Where a database's sorting comes from: its name, the option of its locale, the first version that has it."""
+    """Locale provider: its name, the option for its locale, the first version of PostgreSQL that has it."""
 
     name: str
     option: str
@@ -65,26 +65,26 @@ class Right:
 
 
 def create(connection: Any, name: str, wanted: Mapping[str, Any]) -> None:
-    """An empty database of the same encoding, locale, tablespace and owner, marked as one that was only begun."""
+    """Create an empty database with the same encoding, locale, tablespace and owner, marked as unfinished."""
     from psycopg2 import sql
 
     parts: list[sql.Composable] = [
         sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} OWNER {} CONNECTION LIMIT {}").format(
-            sql.Identifier(name),
+            named(name),
             sql.Literal(wanted["encoding"]),
-            sql.Identifier(wanted["owner"]),
+            named(wanted["owner"]),
             sql.Literal(BEGUN),
         )
     ]
     for option, value in locale_options(connection.server_version, wanted):
         parts.append(sql.SQL(f"{option} {{}}").format(sql.Literal(value)))
     if wanted.get("tablespace") not in (None, "pg_default"):
-        parts.append(sql.SQL("TABLESPACE {}").format(sql.Identifier(wanted["tablespace"])))
-    tell(connection, sql.SQL(" ").join(parts))
+        parts.append(sql.SQL("TABLESPACE {}").format(named(wanted["tablespace"])))
+    execute(connection, sql.SQL(" ").join(parts))
 
 
 def locale_options(version: int, wanted: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How CREATE DATABASE of a server of this version (as in `150018`) is told the locale. Pure.
+    """Locale options of CREATE DATABASE for a server of this version (as in `150018`). Pure.
 
     The version of a collation is not carried over: indexes are built by the library that is here.
     """
@@ -119,28 +119,28 @@ def locale_fault(version: int, wanted: Mapping[str, Any]) -> str | None:
 
 
 def give(connection: Any, name: str, wanted: Mapping[str, Any]) -> None:
-    """Rights, settings, connection limit and whether it is a template; its comment comes with its name."""
+    """Set privileges, settings, connection limit and whether it is a template; the comment is set with the name."""
     from psycopg2 import sql
 
-    database = sql.Identifier(name)
+    database = named(name)
     limit = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}")
-    tell(connection, limit.format(database, sql.Literal(wanted["connection_limit"])))
+    execute(connection, limit.format(database, sql.Literal(wanted["connection_limit"])))
     if wanted["is_template"]:
-        tell(connection, sql.SQL("ALTER DATABASE {} IS_TEMPLATE true").format(database))
+        execute(connection, sql.SQL("ALTER DATABASE {} IS_TEMPLATE true").format(database))
     if wanted["acl"] is not None:
-        tell(connection, sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC, {}").format(
-            database, sql.Identifier(wanted["owner"])
+        execute(connection, sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC, {}").format(
+            database, named(wanted["owner"])
         ))  # fmt: skip
         for right in in_order(_rights(connection, wanted), wanted["owner"]):
-            to = sql.Identifier(right.grantee) if right.grantee else sql.SQL("PUBLIC")
+            to = named(right.grantee) if right.grantee else sql.SQL("PUBLIC")
             option = " WITH GRANT OPTION" if right.grantable else ""
             grant = sql.SQL(f"GRANT {right.privilege} ON DATABASE {{}} TO {{}}{option}").format(database, to)
             if right.grantor == wanted["owner"]:
-                tell(connection, grant)
+                execute(connection, grant)
             else:
-                tell(connection, sql.SQL("SET ROLE {}").format(sql.Identifier(right.grantor)))
-                tell(connection, grant)
-                tell(connection, "RESET ROLE")
+                execute(connection, sql.SQL("SET ROLE {}").format(named(right.grantor)))
+                execute(connection, grant)
+                execute(connection, "RESET ROLE")
     for entry in wanted["settings"]:
         for setting in entry["settings"]:
             _set(connection, database, entry["role"], *setting.split("=", 1))
@@ -149,13 +149,24 @@ def give(connection: Any, name: str, wanted: Mapping[str, Any]) -> None:
 def _set(connection: Any, database: Any, role: str | None, parameter: str, value: str) -> None:
     from psycopg2 import sql
 
-    whose = sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), database) if role else None
+    whose = sql.SQL("ROLE {} IN DATABASE {}").format(named(role), database) if role else None
     whose = whose or sql.SQL("DATABASE {}").format(database)
+    execute(connection, sql.SQL("ALTER {} {}").format(whose, set_clause(parameter, setting_values(parameter, value))))
+
+
+def set_clause(parameter: str, values: Sequence[str]) -> Any:
+    """`SET parameter TO values`, composed."""
+    from psycopg2 import sql
+
     # A parameter of an extension has a dot in its name, which is two identifiers.
-    named = sql.SQL(".").join(sql.Identifier(part) for part in parameter.split("."))
-    values = _names(value) if parameter in _LISTS else [value]
-    listed = sql.SQL(", ").join(sql.Literal(each) for each in values or [""])
-    tell(connection, sql.SQL("ALTER {} SET {} TO {}").format(whose, named, listed))
+    called = named(*parameter.split("."))
+    listed = sql.SQL(", ").join(sql.Literal(value) for value in values or [""])
+    return sql.SQL("SET {} TO {}").format(called, listed)
+
+
+def setting_values(parameter: str, value: str) -> list[str]:
+    """A setting as the catalogue has it, as the values that SET takes. Pure."""
+    return _names(value) if parameter.lower() in _LISTS else [value]
 
 
 def _names(value: str) -> list[str]:
@@ -171,7 +182,7 @@ def roles(wanted: Mapping[str, Any]) -> set[str]:
         if match is not None:
             quoted = [name.replace('""', '"') for name in (match[1], match[3]) if name]
             found.update(quoted + [name for name in (match[2], match[4]) if name])
-    return found | {str(each["role"]) for each in wanted.get("settings") or [] if each["role"]}
+    return found | {str(entry["role"]) for entry in wanted.get("settings") or [] if entry["role"]}
 
 
 def _rights(connection: Any, wanted: Mapping[str, Any]) -> set[Right]:
@@ -186,20 +197,20 @@ def _rights(connection: Any, wanted: Mapping[str, Any]) -> set[Right]:
 
 
 def in_order(rights: Iterable[Right], owner: str) -> list[Right]:
-    """Each after the one that lets its grantor give it: only the owner needs none. Pure."""
+    """Order privileges so that each comes after the one that its grantor needs to grant it. Pure."""
     waiting, given = sorted(rights), list[Right]()
     while waiting:
         may = {(owner, right.privilege) for right in waiting}
         may |= {(right.grantee, right.privilege) for right in given if right.grantable}
         ready = [right for right in waiting if (right.grantor, right.privilege) in may]
-        # What nobody may give (any more) is tried all the same: PostgreSQL says why not.
+        # A privilege that its grantor may not grant (any more) is tried all the same: PostgreSQL reports the reason.
         given += ready or waiting
         waiting = [right for right in waiting if right not in given]
     return given
 
 
 def differences(connection: Any, have: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """What is not as wanted, a line each. Sizes, names and comments are not compared."""
+    """Differences from the wanted properties, a line each. Sizes, names and comments are not compared."""
     lines = [
         f"{key.replace('_', ' ')} is {have.get(key)!r} instead of {wanted[key]!r}"
         for key in _COMPARED

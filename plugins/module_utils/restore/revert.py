@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Going back: the database that was replaced takes its name again, and the restored one is kept beside it."""
+"""Reverts a restore: the replaced database gets its name back, and the restored one is kept beside it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Lo
 from ansible_collections.day2.ops.plugins.module_utils.restore import swap
 from ansible_collections.day2.ops.plugins.module_utils.restore.names import Marker, Role, own_comment
 
+_FORCE = "`force: true` (playbooks restore and recover: -e recovery_force=true)"
+
 
 class RevertRefused(Day2Error):
-    """Going back would lose something, or there is nothing to go back to; nothing was touched."""
+    """A revert would lose rows, or there is no database to revert to; nothing was changed."""
 
 
 def revert(
@@ -29,7 +31,7 @@ def revert(
         connection.autocommit = True
         with swap.alone(connection, target):
             found = swap.marked(connection, target)
-            live = next((each for each in every_database(connection) if each["name"] == target), None)
+            live = next((entry for entry in every_database(connection) if entry["name"] == target), None)
             olds = [(name, marker) for name, marker in found if marker.role is Role.OLD]
             newest = next((marker for _name, marker in found if marker.role is not Role.NEW), None)
             back = _is_back(newest, olds[0][1] if olds else None, swap.oid_of(connection, target))
@@ -41,7 +43,7 @@ def revert(
             before = _rows_of(connection, ids)
             lost = _lost(marker, swap.written(login, target)) if live is not None else None
             if lost and not force:
-                raise RevertRefused(f"refused, nothing was touched: {lost}; `force: true` goes back all the same")
+                raise RevertRefused(f"refused, nothing was touched: {lost}; {_FORCE} goes back all the same")
             leftovers = swap.unfinished(connection, target)
             outcome = {"changed": True, "old": None, "cleared": leftovers, "lost": lost}
             if check_mode:
@@ -51,17 +53,17 @@ def revert(
             sequence = swap.next_sequence(connection, target)
             mark = Marker(Role.UNDONE, target, marker.set_id, time.time(), own_comment((live or {}).get("comment")),
                           sequence=sequence, successor=swap.oid_of(connection, name) or 0)  # fmt: skip
-            told_of = [(olds[1][0], replace(olds[1][1], returned=mark.successor).render())] if olds[1:] else []
-            undone, seconds = _swap_back(login, target, live, name, marker, mark, told_of, swap_timeout, check)
-            told = f"{target} is again what it was before {marker.set_id} took its place"
-            told += f"; the restored one is {undone}" if undone else "; there was none of this name any more"
-            return {**outcome, "unavailable": round(seconds, 3), "old": undone, "msg": told}
+            earlier_comment = [(olds[1][0], replace(olds[1][1], returned=mark.successor).render())] if olds[1:] else []
+            undone, seconds = _swap_back(login, target, live, name, marker, mark, earlier_comment, swap_timeout, check)
+            message = f"{target} is again what it was before {marker.set_id} took its place"
+            message += f"; the restored one is {undone}" if undone else "; there was none of this name any more"
+            return {**outcome, "unavailable": round(seconds, 3), "old": undone, "msg": message}
 
 
 def _is_back(newest: Marker | None, old: Marker | None, live: int | None) -> bool:
     """Whether the live database is the one that a revert gave its name back to, and no restore came since.
 
-    The database that was undone says so, and so does the one that would come back next: the undone one may be gone.
+    Recorded in the undone database, and in the next older one as well, because the undone database may be dropped.
     """
     if live is None:
         return False
@@ -74,7 +76,7 @@ def _same(target: str, name: str, marker: Marker, ids: list[tuple[Any, ...]], fo
     if ids and marker.successor and ids[0][0] != marker.successor and not force:
         raise RevertRefused(
             f"refused, nothing was touched: {target} is not the database that took the place of {name} (somebody made"
-            " or renamed one since); `force: true` puts it aside all the same"
+            f" or renamed one since); {_FORCE} puts it aside all the same"
         )
 
 
@@ -95,15 +97,16 @@ def _swap_back(
     name: str,
     marker: Marker,
     mark: Marker,
-    told_of: list[tuple[str, str]],
+    earlier_comment: list[tuple[str, str]],
     limit: float,
     check: Callable[[Any], None] | None,
 ) -> tuple[str | None, float]:
-    """The name of the one that is put aside, if there is one, and the seconds that it took.
+    """Rename both; returns the name of the database that is set aside, if there is one, and the seconds it took.
 
-    `told_of` is the comment of the generation before: where nothing is put aside, nothing else says that this was done.
+    `earlier_comment` is for the database of the generation before: where nothing is put aside, only this comment
+    records the revert.
     """
-    moves, comments = [(name, target)], [(target, marker.comment), *told_of]
+    moves, comments = [(name, target)], [(target, marker.comment), *earlier_comment]
     if live is None:
         return None, swap.rename(login, moves, comments, limit)
     moves, comments = [(target, mark.name), *moves], [(mark.name, mark.render()), *comments]
@@ -111,7 +114,7 @@ def _swap_back(
 
 
 def _rows_of(connection: Any, ids: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """The server's counters of a database as a whole: those of its tables cannot be asked while nobody may enter."""
+    """The server's counters of a whole database: those of its tables cannot be read without a connection to it."""
     return ask(
         connection,
         "SELECT tup_inserted, tup_updated, tup_deleted FROM pg_stat_database WHERE datid = ANY(%s)",
@@ -126,14 +129,14 @@ def _unchanged(target: str, ids: list[tuple[Any, ...]], before: list[tuple[Any, 
         if _rows_of(connection, ids) != before:
             raise RevertRefused(
                 f"refused, the names are as they were: {target} was written to in this very moment; stop what writes"
-                " and run this again, or `force: true` goes back all the same"
+                f" and run this again, or {_FORCE} goes back all the same"
             )
 
     return check
 
 
 def _lost(marker: Marker, now: dict[str, Any]) -> str | None:
-    """What was written since the swap, in words; None: nothing."""
+    """Summary of the rows written since the swap; None: there are none."""
     then = marker.written
     if then.get("since") != now["since"] or any(now[kind] < int(then.get(kind) or 0) for kind in _KINDS):
         return "the server's counters began anew since the swap, so what was written meanwhile is not known"
@@ -145,8 +148,8 @@ def _lost(marker: Marker, now: dict[str, Any]) -> str | None:
             "since the swap definitions, sequences or large objects changed, or tables were emptied; that would only be"
             " in the database that is put aside"
         )
-    told = ", ".join(f"{number} rows {kind}" for kind, number in more.items() if number)
-    return f"since the swap {told}; they would only be in the database that is put aside"
+    changes = ", ".join(f"{number} rows {kind}" for kind, number in more.items() if number)
+    return f"since the swap {changes}; they would only be in the database that is put aside"
 
 
 _KINDS = ("inserted", "updated", "deleted")

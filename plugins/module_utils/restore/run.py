@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A database of a set, restored beside the live one, proven, and only then given its name.
+"""Restores a database of a set beside the live one, compares it, and only then renames it.
 
-Nothing that answers under the name is touched before the last step, which is one transaction. What an interrupted run
-leaves is a database that is marked as ours; the next run drops it.
+The live database is not changed before the last step, which is one transaction. An interrupted run leaves a database
+with a marker; the next run drops it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,20 @@ from dataclasses import dataclass, field
 from typing import Any, Iterator, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest
-from ansible_collections.day2.ops.plugins.module_utils.backup.repository import Repository
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
+from ansible_collections.day2.ops.plugins.module_utils.drill.options import Expectation
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.postgres.catalogue import every_database
 from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, connected, first_line, tool
+from ansible_collections.day2.ops.plugins.module_utils.repositories.base import Repository
 from ansible_collections.day2.ops.plugins.module_utils.restore import preflight, properties, roles, swap
-from ansible_collections.day2.ops.plugins.module_utils.restore.load import Archives, Loading, analyse, load, look_at
+from ansible_collections.day2.ops.plugins.module_utils.restore.load import (
+    Archives,
+    Loading,
+    analyse,
+    check_key,
+    load,
+    look_at,
+)
 from ansible_collections.day2.ops.plugins.module_utils.restore.names import (
     Marker,
     Role,
@@ -30,24 +37,26 @@ from ansible_collections.day2.ops.plugins.module_utils.restore.names import (
     own_comment,
 )
 from ansible_collections.day2.ops.plugins.module_utils.restore.preflight import Allowed, Seen, Wanted
-from ansible_collections.day2.ops.plugins.module_utils.restore.proof import Expectation, entry, prove
+from ansible_collections.day2.ops.plugins.module_utils.restore.proof import entry, prove
+from ansible_collections.day2.ops.plugins.module_utils.restore.roles import RolePlan
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_duration
 
 KEEP_OLD = 7 * 86400.0
-# How long a restore that has failed may take to say so.
+# Seconds that cleaning up after a failed restore may take.
 _UNDOING = 30.0
 
 
 class RestoreRefused(Day2Error):
-    """Something speaks against it; nothing was touched."""
+    """The restore is refused; nothing was changed."""
 
 
 class RestoreFailed(Day2Error):
-    """It began and did not end well. The live database is as it was."""
+    """The restore began and failed. The live database is unchanged."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is wanted. Times are seconds."""
+    """Options of a restore. Times are seconds."""
 
     database: str
     target: str
@@ -66,7 +75,7 @@ class Order:
 
 @dataclass
 class Course:
-    """What a run has done so far: seconds of each phase, and what it will return."""
+    """Progress of a run: seconds of each phase, and the result so far."""
 
     phases: dict[str, float] = field(default_factory=dict)
     outcome: dict[str, Any] = field(default_factory=dict)
@@ -97,38 +106,54 @@ def restore(
         raise RestoreRefused(
             f"{order.target} is the database from which others are renamed: give another `maintenance_database`"
         )
-    seen = preflight.look(login, order.target, order.scratch)
+    seen = preflight.look(login, wanted, order.scratch)
     how = _loading(seen, order)
     against = preflight.refusals(seen, wanted, order.allowed)
     if against:
         raise RestoreRefused("refused, nothing was touched: " + "; ".join(against))
-    plan = _plan(seen, wanted, order)
+    with _refusing(archives):
+        compared = [look_at(archives)] if check_mode else []
+        check_key(archives)
+        planned = roles.plan(
+            archives, wanted.entry, preflight.missing_roles(seen, wanted), seen.roles, preflight.here(seen, wanted)
+        )
+    if planned.gains and not order.allowed.gained_rights:
+        raise RestoreRefused(
+            f"refused, nothing was touched: {'; '.join(planned.gains)}: rename the role, CREATE ROLE the missing ones"
+            " yourself, or `allow: [gained_rights]` where this is meant"
+        )
+    plan = _plan(seen, wanted, order, planned)
     if check_mode:
-        plan["steps"].insert(0, _looked_at(archives))
+        plan["steps"][:0] = compared
         return {"changed": True, "msg": "; ".join(plan["steps"]), **plan}
     with connected(login) as connection:
         connection.autocommit = True
         with swap.alone(connection, order.target):
-            return {**plan, **_restore(connection, login, order, archives, wanted, seen, how)}
+            return {**plan, **_restore(connection, login, order, archives, wanted, seen, how, planned)}
 
 
 def _loading(seen: Seen, order: Order) -> Loading:
     pg_restore, seen.pg_restore = tool("pg_restore", seen.server, order.bin_dir)
     vacuumdb, _version = tool("vacuumdb", seen.server, order.bin_dir)
-    return Loading(pg_restore, vacuumdb, order.jobs, order.scratch, seen.server.version, order.timeout)
+    server = seen.server
+    return Loading(
+        pg_restore, vacuumdb, order.jobs, order.scratch, server.version, server.superuser_login, order.timeout
+    )
 
 
-def _looked_at(archives: Archives) -> str:
+@contextmanager
+def _refusing(archives: Archives) -> Iterator[None]:
+    """Refuse a set that is damaged, whose key is another, or that does not define a role."""
     try:
-        return look_at(archives)
+        yield
     except Day2Error as exc:
         raise RestoreRefused(f"refused, nothing was touched: {archives.manifest.id}: {exc}") from exc
 
 
-def _plan(seen: Seen, wanted: Wanted, order: Order) -> dict[str, Any]:
+def _plan(seen: Seen, wanted: Wanted, order: Order, planned: RolePlan) -> dict[str, Any]:
     name = beside(order.target)
-    missing = preflight.missing_roles(seen, wanted)
-    steps = [f"make roles {', '.join(missing)}"] if missing else []
+    steps = [f"make roles {planned.describe()}"] if planned.roles else []
+    steps += [f"although {gain}" for gain in planned.gains]
     age = format_duration(max(time.time() - wanted.manifest.time, 0.0))
     steps += [
         f"restore {order.database} of {wanted.manifest.id}, which is {age} old, into {name}",
@@ -144,7 +169,7 @@ def _plan(seen: Seen, wanted: Wanted, order: Order) -> dict[str, Any]:
         ]
     else:
         steps.append(f"name it {order.target}")
-    return {"steps": steps, "needs": preflight.needs(seen, wanted)}
+    return {"steps": steps, "needs": preflight.needs(seen, wanted), "warnings": list(planned.warnings)}
 
 
 def _keep(order: Order) -> str:
@@ -152,7 +177,14 @@ def _keep(order: Order) -> str:
 
 
 def _restore(
-    connection: Any, login: Login, order: Order, archives: Archives, wanted: Wanted, seen: Seen, how: Loading
+    connection: Any,
+    login: Login,
+    order: Order,
+    archives: Archives,
+    wanted: Wanted,
+    seen: Seen,
+    how: Loading,
+    planned: RolePlan,
 ) -> dict[str, Any]:
     course = Course()
     cleared = swap.clear(login, connection, order.target)
@@ -163,7 +195,7 @@ def _restore(
         undo.callback(_drop_quietly, login, order.target, name, made)
         with course.phase("prepare"):
             before = swap.oid_of(connection, order.target)
-            made_roles = _roles(connection, login, wanted, archives, seen)
+            roles.make(connection, planned)
             _make(connection, order.target, wanted, like, made)
         with course.phase("load"):
             load(login, name, archives, how)
@@ -176,7 +208,7 @@ def _restore(
         with course.phase("settle"):
             counters = swap.settled(login, name) if order.replaces else {}
         with course.phase("properties"):
-            # As they are now: loading has taken its time.
+            # Read them again: they may have changed during the load.
             like = _of_now(connection, order.target) if order.replaces else like
             warnings = _carry_over(connection, name, like)
         with course.phase("swap"):
@@ -194,9 +226,9 @@ def _restore(
         "unavailable": round(unavailable, 3),
         "old": old,
         "dropped": gone,
-        "warnings": warnings + kept,
+        "warnings": [*planned.warnings, *warnings, *kept],
         "cleared": cleared,
-        "roles_made": made_roles,
+        "roles_made": [role.name for role in planned.roles],
         "verified": proof.words,
         "msg": f"{order.target} is {order.database} of {wanted.manifest.id}: {proof.words} as they were backed up"
         + (f"; the one before is {old}" if old else ""),
@@ -204,23 +236,16 @@ def _restore(
 
 
 def _make(connection: Any, target: str, wanted: Wanted, like: Mapping[str, Any], made: list[int]) -> None:
-    """The empty database beside the target; `made` gets its OID as soon as there is something to drop."""
+    """Create the empty database beside the target; `made` gets its OID as soon as there is something to drop."""
     name = beside(target)
-    # Fails for a database of that name that is not ours, which is not dropped then.
+    # Fails if a database of that name exists that was not created by a restore; it is not dropped then.
     properties.create(connection, name, like)
     made.append(swap.oid_of(connection, name) or 0)
     swap.comment(connection, name, Marker(Role.NEW, target, wanted.manifest.id, time.time()).render())
 
 
-def _roles(connection: Any, login: Login, wanted: Wanted, archives: Archives, seen: Seen) -> list[str]:
-    missing = preflight.missing_roles(seen, wanted)
-    if missing:
-        roles.make(connection, archives, missing)
-    return missing
-
-
 def _drop_quietly(login: Login, target: str, name: str, made: Sequence[int]) -> None:
-    """The one that was made; what is in the way of that is in the way of the next run too, which tells it."""
+    """Drop the new database. A failure is ignored here: the next run meets it too, and reports it."""
     try:
         with connected(login) as connection:
             connection.autocommit = True
@@ -231,9 +256,9 @@ def _drop_quietly(login: Login, target: str, name: str, made: Sequence[int]) -> 
 
 
 def _carry_over(connection: Any, name: str, like: Mapping[str, Any]) -> list[str]:
-    """What somebody should know of it, a sentence each."""
+    """Copy the live database's properties; returns warnings, a sentence each."""
     properties.give(connection, name, like)
-    (have,) = [each for each in every_database(connection) if each["name"] == name]
+    (have,) = [database for database in every_database(connection) if database["name"] == name]
     wrong = properties.differences(connection, have, like)
     if wrong:
         raise Day2Error("; ".join(wrong))
@@ -241,9 +266,9 @@ def _carry_over(connection: Any, name: str, like: Mapping[str, Any]) -> list[str
 
 
 def _of_now(connection: Any, target: str) -> Mapping[str, Any]:
-    for each in every_database(connection):
-        if each["name"] == target:
-            return each
+    for database in every_database(connection):
+        if database["name"] == target:
+            return database
     raise Day2Error(
         f"{target} is gone: somebody dropped or renamed it meanwhile; `mode: new` restores under a name that is free"
     )
@@ -252,7 +277,7 @@ def _of_now(connection: Any, target: str) -> Mapping[str, Any]:
 def _take_place(
     login: Login, order: Order, like: Mapping[str, Any], name: str, marker: Marker, before: int | None
 ) -> tuple[str | None, float]:
-    """`marker` is that of the database which gives way, `before` its OID when the restore began."""
+    """Rename both databases. `marker` is that of the replaced one, `before` its OID when the restore began."""
     meant: dict[str, int | None] = {order.target: marker.successor}
     if not order.replaces:
         comments = [(order.target, own_comment(like.get("comment")))]

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A cluster that lives as long as a drill: a socket in its own directory, no network, nothing archived or preloaded.
+"""A temporary cluster for a drill: a socket in its own directory, no network, nothing archived or preloaded.
 
-The kernel kills its server with this process, whatever ends that; the directory is then cleared by the next drill.
+When this process ends, the kernel kills the server; the next drill then removes the directory.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from glob import glob
 from typing import Iterator, Mapping
 
+from ansible_collections.day2.ops.plugins.module_utils.drill.isolation import ISOLATED
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.scratch import ISOLATED
 from ansible_collections.day2.ops.plugins.module_utils.postgres.server import Login, ServerError, connected
 from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import Program, mortal, run_pipeline
 
@@ -28,28 +28,31 @@ _PREFIX = "day2-drill-"
 _LOCK = "in-use"
 _SUPERUSER = "postgres"
 _START_LIMIT = 60.0
-# What is thrown away anyway need not survive a crash.
+# A temporary cluster need not survive a crash.
 _UNSAFE = {"fsync": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": "0"}
-# In the data directory: a server that is killed leaves nothing elsewhere.
+# In the data directory, so that a killed server leaves no files elsewhere.
 _UNSAFE["dynamic_shared_memory_type"] = "mmap"
 
 
 @contextmanager
-def scratch_cluster(place: str, bin_dir: str, settings: Mapping[str, str]) -> Iterator[Login]:
-    """A login as superuser of a new cluster below `place`; everything of it is gone afterwards."""
+def scratch_cluster(place: str, bin_dir: str, settings: Mapping[str, str], encoding: str = "UTF8") -> Iterator[Login]:
+    """A login as superuser of a new cluster below `place`; the cluster is removed afterwards.
+
+    In `encoding` it stores what all databases share: a dump has names of roles as its source has stored them.
+    """
     if os.geteuid() == 0:
         raise Day2Error("PostgreSQL does not run as root: run this as another user, such as postgres (become_user)")
-    with _told(place):
+    with _translate_errors(place):
         clear(place)
         folder = tempfile.mkdtemp(prefix=_PREFIX, dir=place)
     try:
-        # Held as long as this process lives: the next drill leaves directories alone that are in use.
+        # Held as long as this process runs, so that no other drill removes the directory.
         with open(os.path.join(folder, _LOCK), "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             data = os.path.join(folder, "data")
-            initdb = [os.path.join(bin_dir, "initdb"), "-D", data, "-U", _SUPERUSER, "-A", "trust", "-E", "UTF8"]
+            initdb = [os.path.join(bin_dir, "initdb"), "-D", data, "-U", _SUPERUSER, "-A", "trust", "-E", encoding]
             run_pipeline([Program([*initdb, "--locale=C", "--no-sync"])], lambda _piece: None)
-            with _told(place):
+            with _translate_errors(place):
                 _configure(data, folder, settings)
             login = Login(host=folder, user=_SUPERUSER)
             with _server(bin_dir, data, os.path.join(folder, "log"), login):
@@ -59,8 +62,8 @@ def scratch_cluster(place: str, bin_dir: str, settings: Mapping[str, str]) -> It
 
 
 @contextmanager
-def _told(place: str) -> Iterator[None]:
-    """What the system refuses, and what to do about it."""
+def _translate_errors(place: str) -> Iterator[None]:
+    """Turn an OSError into a Day2Error that names the place and what to do."""
     try:
         yield
     except OSError as exc:
@@ -71,7 +74,7 @@ def _told(place: str) -> Iterator[None]:
 
 
 def clear(place: str) -> None:
-    """Remove the directories of drills whose process is gone."""
+    """Remove directories of drills whose process has ended."""
     for folder in glob(os.path.join(place, f"{_PREFIX}*")):
         if os.stat(folder).st_uid != os.geteuid():
             continue
@@ -81,7 +84,7 @@ def clear(place: str) -> None:
         except BlockingIOError:
             continue
         except FileNotFoundError:
-            # Killed before its lock; one that is just being made is a moment old.
+            # A directory without a lock: its drill was killed, unless the directory was created just now.
             if time.time() - os.stat(folder).st_mtime < _START_LIMIT:
                 continue
         shutil.rmtree(folder, ignore_errors=True)
@@ -96,7 +99,7 @@ def _configure(data: str, folder: str, more: Mapping[str, str]) -> None:
 
 @contextmanager
 def _server(bin_dir: str, data: str, log: str, login: Login) -> Iterator[None]:
-    with _told(os.path.dirname(log)), open(log, "wb") as output:
+    with _translate_errors(os.path.dirname(log)), open(log, "wb") as output:
         server = subprocess.Popen(
             mortal([os.path.join(bin_dir, "postgres"), "-D", data]),
             stdin=subprocess.DEVNULL,
@@ -107,7 +110,7 @@ def _server(bin_dir: str, data: str, log: str, login: Login) -> Iterator[None]:
         _wait(server, log, login)
         yield
     finally:
-        # SIGQUIT: an immediate shutdown, for nothing of it is needed.
+        # SIGQUIT is an immediate shutdown: no data are needed any more.
         server.send_signal(3)
         try:
             server.wait(10)

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Databases that we marked, and the exchange of two names in one transaction.
+"""Marked databases, and renaming two databases in one transaction.
 
-`connection` is one to the maintenance database, in autocommit, unless told otherwise.
+`connection` is to the maintenance database, in autocommit, unless a docstring states otherwise.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from ansible_collections.day2.ops.plugins.module_utils.postgres.server import (
     ServerError,
     ask,
     connected,
+    execute,
     first_line,
-    tell,
+    named,
 )
 from ansible_collections.day2.ops.plugins.module_utils.restore.names import (
     BEGUN,
@@ -31,15 +32,15 @@ from ansible_collections.day2.ops.plugins.module_utils.restore.names import (
     parse_marker,
 )
 
-# Codes of PostgreSQL that pass: sessions that have not ended yet, a lock that somebody holds.
+# Transient SQLSTATEs: sessions that have not ended yet, a lock held by another session.
 _PASSING = ("55006", "55P03", "40P01")
-# How often sessions are ended that come back while their database's name changes.
+# Seconds between two rounds of terminating sessions that reconnect during the rename.
 _AGAIN = 0.05
-# How long the server may take to finish what a killed run had told it last.
+# How long the server may take to finish the last statement of a killed run.
 _FINISHING = 60.0
-# How long a DROP DATABASE may take: its checkpoint writes what other databases have changed.
+# How long a DROP DATABASE may take: its checkpoint also writes changes of other databases.
 _DROPPING = 600.0
-# Whatever somebody makes in a database has an OID from FirstNormalObjectId on.
+# Objects that users create have OIDs from FirstNormalObjectId on.
 _ANYTHING = """
 SELECT 1 FROM pg_class WHERE oid >= 16384 UNION ALL SELECT 1 FROM pg_proc WHERE oid >= 16384
 UNION ALL SELECT 1 FROM pg_type WHERE oid >= 16384 UNION ALL SELECT 1 FROM pg_namespace WHERE oid >= 16384
@@ -67,25 +68,25 @@ SELECT md5(concat_ws('/',
 
 
 class SwapFailed(Day2Error):
-    """The names could not be exchanged; both databases are as they were."""
+    """The databases could not be renamed; both are unchanged."""
 
 
 class Uncertain(Day2Error):
-    """Nobody knows whether the names were exchanged; the message says where to look."""
+    """It is unknown whether the databases were renamed; the message says where to look."""
 
 
 @contextmanager
 def alone(connection: Any, database: str) -> Iterator[None]:
-    """One restore of a database at a time: a lock of the session's, which ends with it.
+    """Lock a database against other restores: an advisory lock, which ends with the session.
 
-    The holder may be what is left of a killed run: the server ends its last statement first. A restore that lives is
+    The holder may be the session of a killed run, whose last statement the server still finishes. A running restore is
     idle here while its programs work.
     """
     key = (f"day2.ops restore {database}",)
     end = time.monotonic() + _FINISHING
     while True:
-        # Such a lock is of one database, and two runs may have two maintenance databases: each has its own first, and
-        # then looks for others in all of them, so that at least the second one sees the first.
+        # Such a lock belongs to one database, and two runs may use two maintenance databases: each takes its own first,
+        # and then looks for others in all of them, so that at least the second one sees the first.
         held = ask(connection, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)[0][0]
         rows = ask(connection, _LOCK_HOLDER, key)
         if held and not rows:
@@ -105,12 +106,12 @@ def alone(connection: Any, database: str) -> Iterator[None]:
 def marked(connection: Any, database: str) -> list[tuple[str, Marker]]:
     """Databases that are or were this one, newest first: their present names, and what they are.
 
-    Never the one that has the name: it is live, whatever its comment says (somebody has renamed one of ours by hand).
+    Never the database with the live name, whatever its comment (a marked database may have been renamed by hand).
     """
     rows = ask(connection, "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database")
     found = [(str(name), parse_marker(comment)) for name, comment in rows if name != database]
     ours = [(name, marker) for name, marker in found if marker is not None and marker.of == database]
-    return sorted(ours, key=lambda each: (each[1].sequence, each[1].at), reverse=True)
+    return sorted(ours, key=lambda pair: (pair[1].sequence, pair[1].at), reverse=True)
 
 
 def next_sequence(connection: Any, database: str) -> int:
@@ -123,27 +124,27 @@ def oid_of(connection: Any, name: str) -> int | None:
 
 
 def unfinished(connection: Any, database: str) -> list[str]:
-    """Those that a restore was filling."""
+    """Marked databases that a restore was filling."""
     return [name for name, marker in marked(connection, database) if marker.role is Role.NEW and name == marker.name]
 
 
 def comment(connection: Any, name: str, text: str | None) -> None:
     from psycopg2 import sql
 
-    tell(connection, sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(text)))
+    execute(connection, sql.SQL("COMMENT ON DATABASE {} IS {}").format(named(name), sql.Literal(text)))
 
 
 def drop(connection: Any, name: str, limit: float = _DROPPING) -> None:
-    """With its sessions; a template is none any more. The server waits for all its processes: there is a limit."""
+    """Drop a database and its sessions, also a template. The server waits for all its processes: there is a limit."""
     from psycopg2 import errors, sql
 
-    named = sql.Identifier(name)
-    # One whose DROP was cut off refuses every ALTER, so only where it is needed.
+    called = named(name)
+    # After an interrupted DROP every ALTER is refused, so only for templates.
     if ask(connection, "SELECT 1 FROM pg_database WHERE datname = %s AND datistemplate", (name,)):
-        tell(connection, sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(named))
+        execute(connection, sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(called))
     ask(connection, "SELECT set_config('statement_timeout', %s, false)", (f"{limit:g}s",))
     try:
-        tell(connection, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(named))
+        execute(connection, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(called))
     except errors.QueryCanceled as exc:
         raise Day2Error(
             f"{name} could not be dropped within {limit:g} s: the server waits for a process of its own that does not"
@@ -155,7 +156,7 @@ def drop(connection: Any, name: str, limit: float = _DROPPING) -> None:
 
 
 def drop_unfinished(login: Login, connection: Any, name: str, limit: float = _DROPPING) -> None:
-    """One that was being filled. Its subscriptions are copies that never ran; with them it cannot be dropped."""
+    """Drop an unfinished database. Its subscriptions are copies that never ran, and have to be dropped first."""
     from psycopg2 import sql
 
     copies = ask(
@@ -166,12 +167,15 @@ def drop_unfinished(login: Login, connection: Any, name: str, limit: float = _DR
     if copies:
         with connected(login, name) as inside:
             inside.autocommit = True
+            for (name_of_trigger,) in ask(inside, "SELECT evtname FROM pg_event_trigger WHERE evtenabled <> 'D'"):
+                # An event trigger may prevent the next statements.
+                execute(inside, sql.SQL("ALTER EVENT TRIGGER {} DISABLE").format(named(name_of_trigger)))
             for (copy,) in copies:
-                named = sql.Identifier(copy)
-                tell(inside, sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(named))
+                called = named(copy)
+                execute(inside, sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(called))
                 # The slot at the publisher is the live database's.
-                tell(inside, sql.SQL("ALTER SUBSCRIPTION {} SET (slot_name = NONE)").format(named))
-                tell(inside, sql.SQL("DROP SUBSCRIPTION {}").format(named))
+                execute(inside, sql.SQL("ALTER SUBSCRIPTION {} SET (slot_name = NONE)").format(called))
+                execute(inside, sql.SQL("DROP SUBSCRIPTION {}").format(called))
     drop(connection, name, limit)
 
 
@@ -190,7 +194,7 @@ def written(login: Login, database: str) -> dict[str, Any]:
 
 
 def settled(login: Login, database: str, limit: float = 10.0) -> dict[str, Any]:
-    """The counters, once they stand still: sessions that have ended report them a moment later."""
+    """The counters, once they are stable: sessions that have ended report them a moment later."""
     end = time.monotonic() + limit
     before = written(login, database)
     while True:
@@ -211,11 +215,11 @@ def rename(
 ) -> float:
     """Rename databases, and comment them by their new names, in one transaction; returns the seconds it took.
 
-    `meant` are the OIDs of databases by their new names: a name may be another database's by now.
+    `meant` has the OIDs of databases by their new names: a name may belong to another database by now.
 
-    Their sessions are ended, and those that come back: while the transaction waits for the last of them, new ones
-    wait for the transaction. `check` is asked when nobody is in them any more: what it raises leaves them as they
-    were. SwapFailed after `limit` seconds.
+    Their sessions are terminated, also those that reconnect: while the transaction waits for the last of them, new
+    ones wait for the transaction. `check` runs when no session is left in them: if it raises, they are unchanged.
+    SwapFailed after `limit` seconds.
     """
     import psycopg2
 
@@ -250,11 +254,11 @@ def _rename(
 ) -> None:
     from psycopg2 import sql
 
-    tell(connection, "SET LOCAL lock_timeout = '5s'")
-    tell(connection, "SET LOCAL synchronous_commit = 'local'")
+    execute(connection, "SET LOCAL lock_timeout = '5s'")
+    execute(connection, "SET LOCAL synchronous_commit = 'local'")
     for old, new in moves:
         rename_one = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-        tell(connection, rename_one.format(sql.Identifier(old), sql.Identifier(new)))
+        execute(connection, rename_one.format(named(old), named(new)))
     for name, oid in meant.items():
         if oid is not None and oid_of(connection, name) != oid:
             raise SwapFailed(
@@ -268,7 +272,7 @@ def _rename(
 
 
 def _look_again(login: Login, wanted: dict[str, Any], end: float, why: Exception) -> None:
-    """The connection broke: the commit may have been the last that the server heard. SwapFailed when it was not."""
+    """Find out after a broken connection whether the commit took effect. SwapFailed if it did not."""
     reason = first_line(why)
     while True:
         try:
@@ -288,7 +292,7 @@ def _look_again(login: Login, wanted: dict[str, Any], end: float, why: Exception
 
 
 def _holders(connection: Any, names: Sequence[str], exc: Exception) -> str:
-    """Who is still in these databases, or what the server said when it is nobody."""
+    """Sessions that are still in these databases, or the server's error if there are none."""
     rows = ask(
         connection,
         "SELECT format('server process %%s (%%s%%s)', pid, backend_type, ', ' || nullif(application_name, ''))"
@@ -297,13 +301,13 @@ def _holders(connection: Any, names: Sequence[str], exc: Exception) -> str:
         {"names": list(names)},
     )
     connection.rollback()
-    told = ", ".join(str(row[0]) for row in rows[:5])
-    return f"{told}: end what holds it, then run this again" if told else first_line(exc)
+    holders = ", ".join(str(row[0]) for row in rows[:5])
+    return f"{holders}: end what holds it, then run this again" if holders else first_line(exc)
 
 
 @contextmanager
 def _nobody_in(login: Login, databases: Sequence[str]) -> Iterator[None]:
-    """End the sessions of these databases, again and again, as long as this lasts."""
+    """Terminate the sessions of these databases repeatedly, until the context ends."""
     done = threading.Event()
 
     def end_them() -> None:
@@ -338,7 +342,7 @@ def _nobody_in(login: Login, databases: Sequence[str]) -> Iterator[None]:
 
 
 def clear(login: Login, connection: Any, database: str) -> list[str]:
-    """Drop what restores that were interrupted had begun. The caller is alone."""
+    """Drop databases of interrupted restores. The caller holds the lock."""
     leftovers = unfinished(connection, database)
     leftovers += _unmarked(login, connection, database)
     for name in leftovers:
@@ -347,7 +351,7 @@ def clear(login: Login, connection: Any, database: str) -> list[str]:
 
 
 def _unmarked(login: Login, connection: Any, database: str) -> list[str]:
-    """One that a run made and was killed before it could mark it: it is empty. Anything else is somebody's own."""
+    """An empty database whose run was killed before it could mark it; others were not created by a restore."""
     name = beside(database)
     if not just_begun(connection, name):
         return []
@@ -357,7 +361,7 @@ def _unmarked(login: Login, connection: Any, database: str) -> list[str]:
 
 
 def just_begun(connection: Any, name: str) -> bool:
-    """Whether a database has the mark with which a restore makes it, and nothing that somebody gave it since."""
+    """Whether a database is as a restore creates it: with its connection limit, and without later changes."""
     found = ask(
         connection,
         "SELECT 1 FROM pg_database d WHERE datname = %s AND datconnlimit = %s"
@@ -370,14 +374,14 @@ def just_begun(connection: Any, name: str) -> bool:
 
 
 def expire(connection: Any, database: str, keep: float, now: float) -> tuple[list[str], list[str]]:
-    """Drop the ones that were replaced or undone longer ago than `keep` seconds: those that are gone, and why some
-    are not. The restore is done, so what is in the way of this is no failure."""
+    """Drop databases that were replaced or undone more than `keep` seconds ago: returns their names, and why some could
+    not be dropped. The restore is done, so this is no failure."""
     import psycopg2
 
     gone, kept = [], []
     try:
-        aside = [each for each in marked(connection, database) if each[1].role is not Role.NEW]
-        # Never the last one that was put aside: the clock may have jumped ahead.
+        aside = [pair for pair in marked(connection, database) if pair[1].role is not Role.NEW]
+        # Never the database that was set aside last: the clock may have jumped ahead.
         for name, marker in aside[1:]:
             if name != marker.name or now - marker.at <= keep:
                 continue

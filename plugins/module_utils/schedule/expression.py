@@ -182,7 +182,7 @@ class _Reader:
         if self.times is None:
             raise self._fault("says no time")
         dated = (self.daily, self.weekdays is not None and self.nth is None, self.nth is not None, self.month_day)
-        if sum(each not in (False, None) for each in dated) > 1:
+        if sum(day not in (False, None) for day in dated) > 1:
             raise self._fault("says the day in two ways")
         hours, minutes = self.times
         if self.once and not any(dated):
@@ -279,7 +279,7 @@ class _Reader:
             raise self._fault(f"'{unit}' is neither min nor h")
         whole, name = (60, "an hour") if unit in _MINUTES else (24, "a day")
         if step < 1 or whole % step:
-            fitting = ", ".join(str(each) for each in range(1, whole) if whole % each == 0)
+            fitting = ", ".join(str(divisor) for divisor in range(1, whole) if whole % divisor == 0)
             raise self._fault(f"{step} does not divide {name} evenly: the last gap would be shorter; take {fitting}")
         if whole == 60:
             self._set_times(tuple(range(24)), tuple(range(0, 60, step)))

@@ -9,23 +9,19 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Mapping
 
+from ansible_collections.day2.ops.plugins.module_utils.checks.entries import Entries, EntriesError
 from ansible_collections.day2.ops.plugins.module_utils.checks.masking import has_secret
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, ArgumentError
-from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.schedule.expression import ExpressionError, Schedule, parse
 
 _NAME = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
 _HOUR = 3600.0
 
 
-class JobsError(Day2Error):
+class JobsError(EntriesError):
     """Jobs that are malformed: which of them, which field, and what is wrong with it."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = list(problems)
-        super().__init__("; ".join(problems))
 
 
 @dataclass(frozen=True)
@@ -96,47 +92,16 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "exclusive": Argument("bool", "").read,
     "resource": parse_name,
 }
-_REQUIRED = ("name", "at", "playbook")
+_ENTRIES = Entries("job", _READERS, required=("name", "at", "playbook"))
 
 
 def parse_jobs(raw: object) -> list[Job]:
     """Jobs in the order of `raw`; the same one twice counts once. JobsError names every fault."""
-    if not isinstance(raw, (list, tuple)):
-        raise JobsError([f"{raw!r} is not a list of jobs"])
-    problems: list[str] = []
-    jobs: dict[str, Job] = {}
-    for place, entry in enumerate(raw, start=1):
-        job = _parse_job(place, entry, problems)
-        if job is not None and jobs.setdefault(job.name, job) != job:
-            problems.append(f"job '{job.name}', field 'name': two different jobs have it")
-    if problems:
-        raise JobsError(problems)
-    return list(jobs.values())
+    return _ENTRIES.read(raw, _job, JobsError)
 
 
-def _parse_job(place: int, entry: object, problems: list[str]) -> Job | None:
-    if not isinstance(entry, dict):
-        problems.append(f"job {place}: {entry!r} is not a mapping")
-        return None
-    name = entry.get("name")
-    label = f"job '{name}'" if isinstance(name, str) and name else f"job {place}"
-    before = len(problems)
-    problems += [
-        f"{label}, field '{key}': is no field of a job; it has {', '.join(_READERS)}"
-        for key in entry
-        if key not in _READERS
-    ]
-    values: dict[str, Any] = {}
-    for key, read in _READERS.items():
-        if entry.get(key) is None:
-            if key in _REQUIRED:
-                problems.append(f"{label}, field '{key}': is missing")
-            continue
-        try:
-            values[key] = read(entry[key])
-        except ArgumentError as exc:
-            problems.append(f"{label}, field '{key}': {exc}")
+def _job(_entry: Mapping[str, Any], values: dict[str, Any], report: Callable[[str, str], None]) -> Job:
     values.setdefault("timeout", 2 * values.get("duration", _HOUR))
     if values["timeout"] < values.get("duration", _HOUR):
-        problems.append(f"{label}, field 'timeout': is shorter than the duration, so every run would be ended early")
-    return Job(**values) if len(problems) == before else None
+        report("timeout", "is shorter than the duration, so every run would be ended early")
+    return Job(**values)

@@ -91,8 +91,8 @@ def collisions(
     if windows:
         # What else runs then may be what the window is for.
         backups = [replace(track(job, start, end), resource=Kind.WINDOW.value) for job in jobs if job.backup]
-        found += [each for each in clashes([*backups, *windows]) if Kind.WINDOW in each.kinds]
-    return sorted(found, key=lambda each: each.first)
+        found += [clash for clash in clashes([*backups, *windows]) if Kind.WINDOW in clash.kinds]
+    return sorted(found, key=lambda collision: collision.first)
 
 
 def clashes(tracks: Sequence[Track]) -> list[Collision]:
@@ -109,7 +109,7 @@ def clashes(tracks: Sequence[Track]) -> list[Collision]:
         _collision(tracks[int(other)], tracks[int(place)], first, int(count))
         for first, count, other, place in found.values()
     ]
-    return sorted(pairs, key=lambda each: each.first)
+    return sorted(pairs, key=lambda collision: collision.first)
 
 
 def _collision(earlier: Track, later: Track, first: float, count: int) -> Collision:
@@ -117,7 +117,7 @@ def _collision(earlier: Track, later: Track, first: float, count: int) -> Collis
 
 
 def _by_start(tracks: Sequence[Track]) -> Iterator[tuple[float, float, int]]:
-    runs = [(begin, end, place) for place, each in enumerate(tracks) for begin, end in each.spans]
+    runs = [(begin, end, place) for place, of_place in enumerate(tracks) for begin, end in of_place.spans]
     runs.sort(key=lambda run: (run[0], run[2]))
     return iter(runs)
 

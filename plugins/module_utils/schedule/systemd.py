@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
+import stat
 import tempfile
 from typing import Mapping, Sequence
 
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.place import BASE
 from ansible_collections.day2.ops.plugins.module_utils.process.files import write_atomic
 from ansible_collections.day2.ops.plugins.module_utils.process.programs import run
 from ansible_collections.day2.ops.plugins.module_utils.schedule.units import Node, Plan, UnitsError
@@ -23,7 +26,7 @@ def check_node(node: Node) -> None:
     if not os.path.isdir("/run/systemd/system"):
         raise UnitsError("systemd does not run the control node, and timers of systemd start the jobs")
     try:
-        pwd.getpwnam(node.user)
+        user = pwd.getpwnam(node.user)
     except KeyError:
         raise UnitsError(f"there is no user '{node.user}' on the control node: set schedule_user") from None
     wanted = {
@@ -39,6 +42,32 @@ def check_node(node: Node) -> None:
     ):
         if path and not os.path.exists(path):
             raise UnitsError(f"{path} does not exist on the control node ({variable})")
+    _check_directory(node.directory, node.system, user)
+
+
+def _check_directory(directory: str, system: str, user: pwd.struct_passwd) -> None:
+    """The directory is given to the user: it must hold nothing that root or somebody else relies on."""
+    path = os.path.realpath(directory)
+    if path == BASE or path.startswith(f"{BASE}/"):
+        raise UnitsError(
+            f"{directory} is root's (maintenance mode and baselines keep their state below {BASE}), and the user who"
+            " runs the playbooks could change it: set schedule_directory to a directory of its own, such as"
+            f" /var/lib/day2-schedule/{system}"
+        )
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        raise UnitsError(f"{directory} on the control node: {exc.strerror} (schedule_directory)") from exc
+    if not stat.S_ISDIR(status.st_mode):
+        raise UnitsError(f"{directory} on the control node is no directory (schedule_directory)")
+    if status.st_uid != user.pw_uid:
+        raise UnitsError(
+            f"{directory} is there and belongs to another user than {user.pw_name}, who would get it: set"
+            " schedule_directory to a directory that is not there yet, or, if nobody else needs it, type on the control"
+            f" node: chown {user.pw_name} {shlex.quote(directory)}"
+        )
 
 
 def read_present(directory: str = DIRECTORY) -> dict[str, str]:
@@ -83,7 +112,7 @@ def states(timers: Sequence[str]) -> dict[str, tuple[str, ...]]:
     found = {}
     for name in timers:
         fields = dict(line.partition("=")[::2] for line in _systemctl("show", "--", name).split("\n"))
-        found[name] = tuple(fields.get(each, "") for each in properties)
+        found[name] = tuple(fields.get(key, "") for key in properties)
     return found
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.schedule.plan import Collision, Kind, Loss
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_duration
 
 # How each begins, and how it goes on.
 _SAID = {Kind.JOB: ("is due", "runs"), Kind.WINDOW: ("begins", "is open")}
@@ -19,20 +19,20 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%a %Y-%m-%d %H:%M UTC")
 
 
-def collision(each: Collision) -> str:
-    times = "once" if each.count == 1 else f"{each.count} times"
-    later = f"{each.kinds[1].value} {each.later}"
-    earlier = each.earlier if each.kinds[0] is each.kinds[1] else f"{each.kinds[0].value} {each.earlier}"
-    begins, goes_on = _SAID[each.kinds[1]][0], _SAID[each.kinds[0]][1]
-    if each.with_itself:
+def collision(found: Collision) -> str:
+    times = "once" if found.count == 1 else f"{found.count} times"
+    later = f"{found.kinds[1].value} {found.later}"
+    earlier = found.earlier if found.kinds[0] is found.kinds[1] else f"{found.kinds[0].value} {found.earlier}"
+    begins, goes_on = _SAID[found.kinds[1]][0], _SAID[found.kinds[0]][1]
+    if found.with_itself:
         what = f"{later} is not over when it {begins} again"
     else:
         what = f"{later} {begins} while {earlier} {goes_on}"
-    return f"{what}: first {moment(each.first)}, {times} in the time looked at"
+    return f"{what}: first {moment(found.first)}, {times} in the time looked at"
 
 
-def loss(each: Loss) -> str:
+def loss(found: Loss) -> str:
     return (
-        f"up to {format_duration(each.seconds)} can be lost: what changed since {moment(each.since)} is in no complete"
-        f" backup until {each.job} ends at {moment(each.until)}"
+        f"up to {format_duration(found.seconds)} can be lost: what changed since {moment(found.since)} is in no"
+        f" complete backup until {found.job} ends at {moment(found.until)}"
     )

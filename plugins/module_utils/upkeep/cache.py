@@ -20,7 +20,8 @@ _SPECIAL = re.compile(r"([\\*?\[\]^-])")
 class Asks(Protocol):
     """A connection to Redis."""
 
-    def ask(self, *words: str | bytes) -> Any: ...
+    def ask(self, *words: str | bytes) -> Any:
+        """Send one command; return its answer."""
 
 
 class FlushError(Day2Error):
@@ -53,12 +54,12 @@ def flush(connection: Asks, prefixes: Sequence[str], whole_database: bool, only_
         after = int(connection.ask("DBSIZE"))
         return Flushed(before, before, after, after)
     patterns = [pattern_of(prefix) for prefix in prefixes]
-    meant = sum(_each(connection, pattern, remove=not only_look) for pattern in patterns)
-    left = sum(_each(connection, pattern, remove=False) for pattern in patterns)
+    meant = sum(_handle(connection, pattern, remove=not only_look) for pattern in patterns)
+    left = sum(_handle(connection, pattern, remove=False) for pattern in patterns)
     return Flushed(before, meant, int(connection.ask("DBSIZE")), left)
 
 
-def _each(connection: Asks, pattern: str, remove: bool) -> int:
+def _handle(connection: Asks, pattern: str, remove: bool) -> int:
     """Keys that fit; SCAN names some of them twice."""
     cursor: str | bytes = "0"
     number, seen = 0, set()

@@ -6,19 +6,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import re
 import stat
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Iterator, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_bytes, format_duration
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error, NeedsRoot
 from ansible_collections.day2.ops.plugins.module_utils.process.files import matches
-from ansible_collections.day2.ops.plugins.module_utils.upkeep.processes import as_user, open_files
+from ansible_collections.day2.ops.plugins.module_utils.process.opened import InUse, unused
+from ansible_collections.day2.ops.plugins.module_utils.rotation.pieces import Owners
+from ansible_collections.day2.ops.plugins.module_utils.rotation.policy import Policy
+from ansible_collections.day2.ops.plugins.module_utils.rotation.tending import Outcome
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
+    counted,
+    format_bytes,
+    format_duration,
+)
 
 _BLOCK = 512
 # Nearer to the root a pattern hits what nobody meant.
@@ -38,6 +45,16 @@ _STORES = {
 }
 
 
+# Records of who did what, which laws and standards keep for years (PCI DSS 10.5.1: 12 months): by the names that
+# auditd, pgAudit, PAM, sudo, login accounting and applications give them. Their age is no reason to remove them.
+_AUDIT_PLACE = re.compile(r"(^|[^a-z])audit|audit([^a-z]|$)|^sudo-io$", re.IGNORECASE)
+_AUDIT_NAME = re.compile(
+    r"^(auth|authpriv|secure|security|sudo|sudoers|wtmp|btmp|utmp|lastlog|faillog|tallylog|aide|ossec|osquery|fail2ban)"
+    r"([.-]|$)|^(login|logins|access[-_]?trail)\.log",
+    re.IGNORECASE,
+)
+
+
 class CleanupError(Day2Error):
     """A directory that is not cleaned up; the message says why."""
 
@@ -54,13 +71,23 @@ class Wanted:
 
 @dataclass
 class Removed:
-    """Paths, the bytes that they held on disk, files that stay because a process has them open, and those that could
-    not be removed, each with why."""
+    """Paths, the bytes that they held on disk, and the files that stay: those that a process has open, audit files,
+    those that the caller excluded, those that a log policy keeps and those that could not be removed, each with why."""
 
     paths: list[str] = field(default_factory=list)
     freed: int = 0
     kept_open: list[str] = field(default_factory=list)
+    audit: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+
+
+def is_audit(path: str) -> bool:
+    """Whether the file has a name that audit files have, or lies below a directory of them."""
+    return any(_AUDIT_PLACE.search(part) for part in path.split("/")) or bool(
+        _AUDIT_NAME.search(os.path.basename(path))
+    )
 
 
 def refuse(directory: str) -> None:
@@ -96,32 +123,60 @@ def _refuse_store(directory: str, place: str, names: Sequence[str]) -> None:
         )
 
 
-def clean(wanted: Wanted, now: float, only_look: bool) -> Removed:
-    """Remove them, but those that a process has open. All directories are looked at before the first file goes."""
+def refuse_all(wanted: Wanted) -> None:
+    """CleanupError for one of the directories: all are looked at before the first file goes."""
     for directory in wanted.directories:
         refuse(directory)
         refuse_stores(directory)
+
+
+def clean(wanted: Wanted, now: float, only_look: bool, policies: Sequence[Policy]) -> Removed:
+    """Remove them, but those that a process has open and those that a log policy of this host is for."""
+    refuse_all(wanted)
     removed = Removed()
+    for path, _name, status, folder in candidates(wanted, now, policies, removed):
+        take(path, status, folder, removed, only_look)
+    return removed
+
+
+def candidates(
+    wanted: Wanted, now: float, policies: Sequence[Policy], removed: Removed
+) -> Iterator[tuple[str, str, os.stat_result, int]]:
+    """Old files that may go, as `_old` has them; why the others stay is noted in `removed`."""
+    owners = Owners(policies)
     for directory in wanted.directories:
         for path, name, status, folder in _old(directory, wanted, now):
-            try:
-                with _alone(name, folder, status):
-                    if not only_look:
-                        os.unlink(name, dir_fd=folder)
-            except _InUse:
-                removed.kept_open.append(path)
-                continue
-            except FileNotFoundError:
-                continue
-            except (OSError, NeedsRoot) as exc:
-                # What went before it has to be told all the same.
-                why = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
-                removed.refused.append(f"{path}: {why}")
-                continue
-            removed.paths.append(path)
-            # Another name of the same file keeps its bytes.
-            removed.freed += status.st_blocks * _BLOCK if status.st_nlink == 1 else 0
-    return removed
+            owner = owners.of(path, status)
+            if owner is not None:
+                removed.kept.append(f"kept by log policy '{owner.name}': {path}")
+            elif is_audit(path):
+                removed.audit.append(path)
+            elif wanted.exclude and matches(name, wanted.exclude):
+                removed.excluded.append(path)
+            else:
+                yield path, name, status, folder
+
+
+def take(path: str, status: os.stat_result, folder: int, removed: Removed, only_look: bool) -> None:
+    """Remove a file from the open directory that holds it; what becomes of it is noted in `removed`."""
+    name = os.path.basename(path)
+    try:
+        with _alone(name, folder, status):
+            if not only_look:
+                os.unlink(name, dir_fd=folder)
+    except InUse:
+        removed.kept_open.append(path)
+        return
+    except FileNotFoundError:
+        return
+    except (OSError, NeedsRoot) as exc:
+        # What went before it has to be told all the same.
+        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+        removed.refused.append(f"{path}: {why}")
+        return
+    removed.paths.append(path)
+    # Another name of the same file keeps its bytes.
+    removed.freed += status.st_blocks * _BLOCK if status.st_nlink == 1 else 0
 
 
 def _old(directory: str, wanted: Wanted, now: float) -> Iterator[tuple[str, str, os.stat_result, int]]:
@@ -133,7 +188,7 @@ def _old(directory: str, wanted: Wanted, now: float) -> Iterator[tuple[str, str,
             folders.clear()
             continue
         for name in sorted(names):
-            if not matches(name, wanted.patterns) or (wanted.exclude and matches(name, wanted.exclude)):
+            if not matches(name, wanted.patterns):
                 continue
             try:
                 status = os.stat(name, dir_fd=opened, follow_symlinks=False)
@@ -143,45 +198,60 @@ def _old(directory: str, wanted: Wanted, now: float) -> Iterator[tuple[str, str,
                 yield os.path.join(place, name), name, status, opened
 
 
-class _InUse(Exception):
-    """A process has the file open."""
-
-
 @contextmanager
 def _alone(name: str, folder: int, seen: os.stat_result) -> Iterator[None]:
-    """Nobody has the file open, nor opens it, as long as this lasts: a lease of the kernel's says so.
+    """Nobody has the file open, nor opens it, as long as this lasts; else InUse.
 
-    fcntl(2), F_SETLEASE: granted to the file's owner where no other descriptor of it is open anywhere, in containers
-    too. _InUse where one is; FileNotFoundError where it is another file by now.
+    FileNotFoundError where it is another file by now.
     """
     opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     try:
         now = os.fstat(opened)
         if (now.st_dev, now.st_ino, now.st_mtime) != (seen.st_dev, seen.st_ino, seen.st_mtime):
             raise FileNotFoundError(name)
-        try:
-            with as_user(now.st_uid) if os.geteuid() == 0 else nullcontext():
-                fcntl.fcntl(opened, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-        except BlockingIOError:
-            raise _InUse from None
-        except OSError:
-            # This file system has no leases: /proc knows, for this host's own processes.
-            if (now.st_dev, now.st_ino) in open_files(but=os.getpid()):
-                raise _InUse from None
-        yield
+        with unused(opened):
+            yield
     finally:
         os.close(opened)
 
 
 def outcome(removed: Removed, wanted: Wanted, planning: bool) -> dict[str, Any]:
-    """What the step tells."""
+    """The outcome of the step."""
     word = "would remove" if planning else "removed"
-    message = (
-        f"{word} {len(removed.paths)} files older than {format_duration(wanted.age)}, {format_bytes(removed.freed)}"
-    )
-    message += f"; {len(removed.kept_open)} stay, because a process has them open" if removed.kept_open else ""
-    message += f"; {len(removed.refused)} could not be removed" if removed.refused else ""
+    message = f"{word} {counted(len(removed.paths), 'file')} older than {format_duration(wanted.age)}"
+    message += f", {format_bytes(removed.freed)}"
+    told, kept = remarks(removed)
     status = Status.WARNING if removed.refused else Status.SKIPPED if planning else Status.OK
-    lines = [f"not removed: {each}" for each in removed.refused[:20]]
-    lines += [f"open, so it stays: {path}" for path in removed.kept_open[:5]] + removed.paths
-    return {"status": status.value, "message": message, "evidence": lines, "value": removed.freed, "unit": "B"}
+    lines = [*kept, *removed.paths]
+    return {"status": status.value, "message": message + told, "evidence": lines, "value": removed.freed, "unit": "B"}
+
+
+def remarks(removed: Removed) -> tuple[str, list[str]]:
+    """What stays: in numbers for the message, and by name."""
+    said = f"; open files stay ({len(removed.kept_open)})" if removed.kept_open else ""
+    said += f"; files of log policies stay ({len(removed.kept)})" if removed.kept else ""
+    said += f"; audit files stay ({len(removed.audit)})" if removed.audit else ""
+    said += f"; excluded files stay ({len(removed.excluded)})" if removed.excluded else ""
+    said += f"; {len(removed.refused)} could not be removed" if removed.refused else ""
+    lines = [f"not removed: {failure}" for failure in removed.refused[:20]]
+    lines += [f"open, so it stays: {path}" for path in removed.kept_open[:5]]
+    lines += removed.kept[:5]
+    lines += [f"audit file, so it stays: {path}" for path in removed.audit[:5]]
+    lines += [f"excluded, so it stays: {path}" for path in removed.excluded[:5]]
+    return said, lines
+
+
+def with_tended(said: dict[str, Any], done: Outcome, planning: bool) -> dict[str, Any]:
+    """The outcome of the step, and with it what became of the logs that have a policy."""
+    packed, wrong = len(done.waiting) if planning else len(done.packed), [*done.faults, *done.over]
+    if not (packed or done.removed or done.copied or wrong):
+        return said
+    would, size = "would be " if planning else "", sum(going.piece.size for going in done.removed)
+    message = f"{said['message']}; of logs with a policy, {counted(packed, 'piece')} {would}packed and"
+    message += f" {counted(len(done.removed), 'piece')} {would}removed ({format_bytes(size)})"
+    message += f", {counted(len(done.copied), 'file')} brought to repositories" if done.copied else ""
+    message += f"; {wrong[0]}" if wrong else ""
+    lines = [f"not kept: {fault}" for fault in wrong[:20]]
+    lines += [*said["evidence"], *(f"{going.piece.path}: {going.why}" for going in done.removed)]
+    status = Status.WARNING.value if wrong else said["status"]
+    return {**said, "status": status, "message": message, "evidence": lines, "value": said["value"] + size}

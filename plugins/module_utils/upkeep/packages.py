@@ -12,7 +12,7 @@ from typing import Any, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.probes.packages import Update, open_source, reboot
+from ansible_collections.day2.ops.plugins.module_utils.probes.packages import Update, installable, reboot
 from ansible_collections.day2.ops.plugins.module_utils.process.programs import run
 
 _APT = ("dpkg-query", "--show", "--showformat", "${db:Status-Status} ${binary:Package} ${Version}\\n")
@@ -33,7 +33,7 @@ class Survey:
 def survey() -> Survey:
     """Day2Error says why the host's package manager cannot tell."""
     apt = shutil.which("apt-get") is not None
-    waiting = open_source([], None)
+    waiting = installable()
     installed = parse_installed(_said(_APT if apt else _RPM))
     held = _said(("apt-mark", "showhold")).split() if apt else _locked()
     seen = reboot()
@@ -65,18 +65,22 @@ def parse_installed(text: str) -> dict[str, str]:
 
 
 def chosen(found: Survey, security: bool) -> list[Update]:
-    return [each for each in found.waiting if each.security or not security]
+    return [update for update in found.waiting if update.security or not security]
 
 
 def specs(found: Survey, security: bool) -> list[str]:
     """What a package manager is told to bring up to date. apt is told the version too: what was announced is done."""
-    return [f"{each.name}={each.new}" if found.manager == "apt" else each.name for each in chosen(found, security)]
+    return [
+        f"{update.name}={update.new}" if found.manager == "apt" else update.name for update in chosen(found, security)
+    ]
 
 
 def plan(found: Survey, security: bool) -> dict[str, Any]:
     """The outcome of a step that is only looked at."""
     updates = chosen(found, security)
-    lines = [f"{each.name} {each.old or '?'} -> {each.new}{' (security)' * each.security}" for each in updates]
+    lines = [
+        f"{update.name} {update.old or '?'} -> {update.new}{' (security)' * update.security}" for update in updates
+    ]
     what = "security updates" if security else "updates"
     message = f"would install {len(updates)} {what}, by the lists that the host has{_aside(found)}"
     return {"status": Status.SKIPPED.value, "message": message, "evidence": _held(found) + sorted(lines)}

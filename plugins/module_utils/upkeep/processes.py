@@ -7,40 +7,19 @@
 from __future__ import annotations
 
 import os
-import stat
-from contextlib import contextmanager, suppress
-from typing import Iterable, Iterator
+from typing import Iterable
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error, NeedsRoot
-from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.units import held_units
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.drop_ins import held_units, holders
+from ansible_collections.day2.ops.plugins.module_utils.process.opened import GONE, as_user, pids
 from ansible_collections.day2.ops.plugins.module_utils.process.programs import run
-from ansible_collections.day2.ops.plugins.module_utils.upkeep.stale import Process, below, cgroup_of, deleted
-
-# Processes end while they are looked at.
-_GONE = (FileNotFoundError, ProcessLookupError)
-
-
-def _pids() -> Iterator[int]:
-    return (int(name) for name in os.listdir("/proc") if name.isdecimal())
+from ansible_collections.day2.ops.plugins.module_utils.systemd.cgroups import below, cgroup_of
+from ansible_collections.day2.ops.plugins.module_utils.upkeep.stale import Process, deleted
 
 
 def _read(pid: int, name: str) -> str:
     with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="surrogateescape") as stream:
         return stream.read()
-
-
-@contextmanager
-def as_user(uid: int, gid: int | None = None) -> Iterator[None]:
-    """Files as somebody sees them, for root that lacks the right to look at others (in a container)."""
-    before = os.geteuid(), os.getegid()
-    try:
-        if gid is not None:
-            os.setegid(gid)
-        os.seteuid(uid)
-        yield
-    finally:
-        os.seteuid(before[0])
-        os.setegid(before[1])
 
 
 def _maps(pid: int) -> str | None:
@@ -62,34 +41,15 @@ def stale() -> list[Process]:
     """Processes that run programs or libraries which are gone, and those that cannot be looked at."""
     root = cgroup_of(_read(1, "cgroup"))
     found = []
-    for pid in _pids():
+    for pid in pids():
         try:
             maps = _maps(pid)
             files = deleted(maps) if maps is not None else ()
             if files or maps is None:
                 path = below(cgroup_of(_read(pid, "cgroup")), root)
                 found.append(Process(pid, _read(pid, "comm").strip(), path, files))
-        except _GONE:
+        except GONE:
             continue
-    return found
-
-
-def open_files(but: int) -> set[tuple[int, int]]:
-    """Device and inode of every regular file that another process has open. NeedsRoot where that is not to be seen."""
-    found = set()
-    for pid in _pids():
-        if pid == but:
-            continue
-        try:
-            for name in os.listdir(f"/proc/{pid}/fd"):
-                with suppress(*_GONE):
-                    status = os.stat(f"/proc/{pid}/fd/{name}")
-                    if stat.S_ISREG(status.st_mode):
-                        found.add((status.st_dev, status.st_ino))
-        except _GONE:
-            continue
-        except PermissionError:
-            raise NeedsRoot(f"open files of process {pid} cannot be looked at: root can") from None
     return found
 
 
@@ -113,5 +73,5 @@ def states(units: Iterable[str]) -> dict[str, str]:
 
 
 def held() -> list[str]:
-    """Units that a maintenance of any service keeps from starting."""
-    return sorted(held_units("*"))
+    """Units that a maintenance of any service keeps from starting; a drop-in that was left over keeps none."""
+    return sorted(unit for unit in held_units("*") if holders(unit))

@@ -96,9 +96,9 @@ def end(login: Login, database: str, limit: float) -> list[Session]:
 
 def outcome(found: Sequence[Session], database: str, planning: bool) -> dict[str, Any]:
     """What the step tells."""
-    number = sum(each.number for each in found)
+    number = sum(session.number for session in found)
     word = "would end" if planning else "ended"
     message = f"{word} {number} sessions of {database}" if number else f"nobody was in {database}"
     status = Status.SKIPPED if planning else Status.OK
-    lines = [str(each) for each in found]
+    lines = [str(session) for session in found]
     return {"status": status.value, "message": message, "evidence": lines, "value": number, "unit": "sessions"}

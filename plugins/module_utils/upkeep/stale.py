@@ -13,13 +13,13 @@ from typing import Any, Collection, Iterable, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.base import RUNNING
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.graph import RUNNING
+from ansible_collections.day2.ops.plugins.module_utils.systemd.cgroups import unit_of
 
 # 7f..-7f.. r-xp 00000000 08:01 1234   /usr/lib/x86_64-linux-gnu/libssl.so.3 (deleted)
 _EXECUTABLE = re.compile(r"^\S+ ..x. \S+ \S+ \d+\s+(/.*) \(deleted\)$")
 # Memory and scratch files with code in them were never a package's.
 _NOT_INSTALLED = re.compile(r"/(?:memfd:|dev/|SYSV|(?:var/)?tmp/|run/|proc/|\[aio\])")
-_UNIT = re.compile(r"[^/]+\.service")
 
 
 @dataclass(frozen=True)
@@ -58,35 +58,6 @@ def deleted(maps: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path for path in found if not _NOT_INSTALLED.match(path)))
 
 
-def cgroup_of(text: str) -> str:
-    """The path in `/proc/<pid>/cgroup` that systemd keeps."""
-    paths = {}
-    for line in text.strip().split("\n"):
-        _number, _colon, rest = line.partition(":")
-        controllers, _colon, path = rest.partition(":")
-        paths[controllers] = path
-    return paths.get("name=systemd") or paths.get("", "")
-
-
-def below(path: str, root: str) -> str:
-    """A cgroup's path as the host's systemd sees it: in a container, `root` comes before all of them."""
-    root = root[: -len("/init.scope")] if root.endswith("/init.scope") else root
-    return path[len(root) :] if root != "/" and path.startswith(root + "/") else path
-
-
-def unit_of(cgroup: str) -> str | None:
-    """The system's unit that a process belongs to; None for sessions of people, containers and virtual machines."""
-    parts = cgroup.strip("/").split("/")
-    if not parts[0].endswith(".slice") or parts[0] in ("user.slice", "machine.slice"):
-        return None
-    for part in parts:
-        if part.endswith(".scope"):
-            return None
-        if _UNIT.fullmatch(part):
-            return part
-    return None
-
-
 def plan(processes: Iterable[Process], never: Sequence[str], also: Sequence[str] = ()) -> Plan:
     """What to restart: `never` are patterns of units that are left alone, `also` are restarted in any case."""
     found: dict[str, list[Process]] = {}
@@ -102,7 +73,7 @@ def plan(processes: Iterable[Process], never: Sequence[str], also: Sequence[str]
             others.append(f"process {process.pid} ({process.name}): {process.files[0]}")
         else:
             found.setdefault(unit, []).append(process)
-    reasons = {unit: _why(each) for unit, each in sorted(found.items())}
+    reasons = {unit: _why(members) for unit, members in sorted(found.items())}
     left = {unit: why for unit, why in reasons.items() if _matches(unit, never)}
     restart = {unit: why for unit, why in reasons.items() if unit not in left}
     left.update({unit: why for unit, why in unseen.items() if unit not in restart})
@@ -120,7 +91,7 @@ def full(name: str) -> str:
 def refuse(units: Iterable[str], never: Sequence[str]) -> None:
     """NeverError for a unit that has one of the patterns of those that nobody restarts."""
     for unit in units:
-        pattern = next((each for each in never if _matches(full(unit), [each])), None)
+        pattern = next((candidate for candidate in never if _matches(full(unit), [candidate])), None)
         if pattern is not None:
             raise NeverError(
                 f"{unit} is to be restarted, and is one of those that no step restarts: {pattern}"
@@ -141,13 +112,13 @@ def awake(made: Plan, states: Mapping[str, str], held: Collection[str]) -> Plan:
 
 
 def _why(processes: Sequence[Process]) -> str:
-    files = list(dict.fromkeys(path for each in processes for path in each.files))
+    files = list(dict.fromkeys(path for process in processes for path in process.files))
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     return f"{len(processes)} processes use {files[0]}{more}, which is gone"
 
 
 def _matches(unit: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(unit, full(each)) for each in patterns)
+    return any(fnmatchcase(unit, full(pattern)) for pattern in patterns)
 
 
 def outcome(done: Plan, planning: bool) -> dict[str, Any]:

@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Mapping
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
+from ansible_collections.day2.ops.plugins.module_utils.checks.entries import Entries, EntriesError
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Argument, ArgumentError
-from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.schedule.expression import zone_name
 from ansible_collections.day2.ops.plugins.module_utils.schedule.jobs import parse_name
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.module_utils.windows.rule import RuleError, parse_rule
 from ansible_collections.day2.ops.plugins.module_utils.windows.window import Window
 
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _LONGEST = 31 * 86400
+# Files among those of time zones that are no place's: what a machine is set to, and what one that is not set has.
+_NO_PLACE = ("localtime", "posixrules", "factory")
 
 
-class WindowsError(Day2Error):
+class WindowsError(EntriesError):
     """Windows that are malformed: which of them, which field, and what is wrong with it."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = list(problems)
-        super().__init__("; ".join(problems))
 
 
 def _start(value: object) -> int:
@@ -55,6 +53,8 @@ def _notice(value: object) -> float:
 
 
 def _zone(value: object) -> str:
+    if isinstance(value, str) and value.lower() in _NO_PLACE:
+        raise ArgumentError(f"{value!r} is another zone on each machine: name it, such as UTC or Europe/Berlin")
     name = zone_name(value) if isinstance(value, str) else None
     if name is None:
         raise ArgumentError(f"{value!r} is no time zone that this machine knows, such as UTC or Europe/Berlin")
@@ -76,7 +76,7 @@ def _date(value: object) -> date:
 def _dates(value: object) -> tuple[date, ...]:
     if not isinstance(value, (list, tuple)):
         raise ArgumentError(f"{value!r} is not a list of dates, such as [2027-01-03]")
-    return tuple(sorted({_date(each) for each in value}))
+    return tuple(sorted({_date(day) for day in value}))
 
 
 _READERS: Mapping[str, Callable[[object], Any]] = {
@@ -89,65 +89,25 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "timezone": _zone,
     "notice": _notice,
 }
-_FIELDS = ("name", "rrule", "dates", "from", "start", "duration", "timezone", "notice", "exceptions")
-_REQUIRED = ("name", "start", "duration")
+_ENTRIES = Entries("window", _READERS, required=("name", "start", "duration"), others=("rrule",))
 
 
 def parse_windows(raw: object) -> list[Window]:
     """Windows in the order of `raw`; the same one twice counts once. WindowsError names every fault."""
-    if not isinstance(raw, (list, tuple)):
-        raise WindowsError([f"{raw!r} is not a list of windows"])
-    problems: list[str] = []
-    windows: dict[str, Window] = {}
-    for place, entry in enumerate(raw, start=1):
-        window = _parse_window(place, entry, problems)
-        if window is not None and windows.setdefault(window.name, window) != window:
-            problems.append(f"window '{window.name}', field 'name': two different windows have it")
-    if problems:
-        raise WindowsError(problems)
-    return list(windows.values())
+    return _ENTRIES.read(raw, _window, WindowsError)
 
 
-def _parse_window(place: int, entry: object, problems: list[str]) -> Window | None:
-    if not isinstance(entry, dict):
-        problems.append(f"window {place}: {entry!r} is not a mapping")
-        return None
-    name = entry.get("name")
-    label = f"window '{name}'" if isinstance(name, str) and name else f"window {place}"
-    before = len(problems)
-    for key in entry:
-        if key not in _FIELDS:
-            problems.append(f"{label}, field '{key}': is no field of a window; it has {', '.join(_FIELDS)}")
-    values: dict[str, Any] = {}
-    for key, read in _READERS.items():
-        if entry.get(key) is None:
-            if key in _REQUIRED:
-                problems.append(f"{label}, field '{key}': is missing")
-            continue
-        try:
-            values[key] = read(entry[key])
-        except ArgumentError as exc:
-            problems.append(f"{label}, field '{key}': {exc}")
-    if len(problems) == before:
-        _read_days(label, entry, values, problems)
-    return _window(values) if len(problems) == before else None
-
-
-def _read_days(label: str, entry: Mapping[str, Any], values: dict[str, Any], problems: list[str]) -> None:
+def _window(entry: Mapping[str, Any], values: dict[str, Any], report: Callable[[str, str], None]) -> Window:
     given = [key for key in ("rrule", "dates") if entry.get(key) is not None]
     if len(given) != 1:
-        both = "'rrule' and 'dates' do not go together" if given else "is missing, and so is 'dates'"
-        problems.append(f"{label}, field 'rrule': {both}")
+        report("rrule", "'rrule' and 'dates' do not go together" if given else "is missing, and so is 'dates'")
     elif given == ["rrule"]:
         try:
             values["rule"] = parse_rule(entry["rrule"], values.get("from"))
         except RuleError as exc:
-            problems.append(f"{label}, field 'rrule': {exc}")
+            report("rrule", str(exc))
     elif "from" in values:
-        problems.append(f"{label}, field 'from': goes with 'rrule'")
-
-
-def _window(values: Mapping[str, Any]) -> Window:
+        report("from", "goes with 'rrule'")
     more = {"notice": values["notice"]} if "notice" in values else {}
     return Window(
         name=values["name"],

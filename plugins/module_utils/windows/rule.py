@@ -14,6 +14,7 @@ import re
 import sys
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import groupby
 from typing import Iterator, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error, Undetermined
@@ -24,7 +25,8 @@ except ImportError:
     rrulestr = None
 
 EXAMPLES = "FREQ=MONTHLY;BYDAY=1SU or FREQ=WEEKLY;BYDAY=WE"
-_DAY = r"(?:MO|TU|WE|TH|FR|SA|SU)"
+_WEEK = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+_DAY = rf"(?:{'|'.join(_WEEK)})"
 _END = "a window takes place until it is taken from the list"
 _ELSEWHERE = {
     "DTSTART": "the first day stands in field 'from'",
@@ -82,8 +84,16 @@ class Rule:
         """In order, `begin` and `end` included."""
         # Periods count from the first day. Without one all of them count, and what the anchor cuts is long over.
         anchor = self.first or date(begin.year - 1, 1, 1)
-        found = _expand(self.text, anchor, end)
-        yield from (day for day in found if day >= begin)
+        found = _expand(self.text, self._week_of(anchor), end)
+        yield from (day for day in found if max(begin, anchor) <= day <= end)
+
+    def _week_of(self, day: date) -> date:
+        """Where a position in a week counts, the first day of its week: dateutil cuts the first week at `dtstart`."""
+        if "FREQ=WEEKLY" not in self.text or "BYSETPOS" not in self.text:
+            return day
+        begins = re.search(rf"WKST=({_DAY})", self.text)
+        behind = (day.weekday() - _WEEK.index(begins[1] if begins else "MO")) % 7
+        return date.fromordinal(max(1, day.toordinal() - behind))
 
 
 def parse_rule(value: object, first: date | None = None) -> Rule:
@@ -95,10 +105,11 @@ def parse_rule(value: object, first: date | None = None) -> Rule:
             f"a window's rrule needs python-dateutil for {sys.executable}: install python3-dateutil (Debian, RHEL) or"
             " python-dateutil (pip)"
         )
-    text = re.sub(r"\A\s*RRULE:", "", value.upper()).strip()
-    parts = _split(text)
+    parts = _split(re.sub(r"\A\s*RRULE:", "", value.upper()).strip())
     for name, said in parts.items():
         _check_part(name, said)
+    # dateutil takes no blanks.
+    text = ";".join(f"{name}={said}" for name, said in parts.items())
     _check_combination(parts, first)
     rule = Rule(text, first)
     begin = first or date(2000, 1, 1)
@@ -110,8 +121,9 @@ def parse_rule(value: object, first: date | None = None) -> Rule:
 
 def _split(text: str) -> dict[str, str]:
     parts: dict[str, str] = {}
-    for part in text.rstrip(";").split(";"):
-        name, sign, said = (each.strip() for each in part.partition("="))
+    # A calendar's export has EXDATE and the like in lines of their own.
+    for part in re.split(r"[;\n]", text.rstrip(";")):
+        name, sign, said = (re.sub(r"\s*,\s*", ",", word.strip()) for word in part.partition("="))
         # iCalendar writes DTSTART;TZID=… and DTSTART:…
         word = name.partition(":")[0]
         if word in _ELSEWHERE:
@@ -159,11 +171,40 @@ def _check_combination(parts: Mapping[str, str], first: date | None) -> None:
 
 
 def _expand(text: str, anchor: date, end: date) -> Iterator[date]:
+    if "BYWEEKNO" in text:
+        return _of_weeks(dict(part.split("=") for part in text.split(";")), anchor, end)
+    return _of_dateutil(text, anchor, end)
+
+
+def _of_dateutil(text: str, anchor: date, end: date) -> Iterator[date]:
     try:
         rule = rrulestr(text, dtstart=_midnight(anchor)).replace(until=_midnight(end))
-        yield from (each.date() for each in rule)
+        yield from (moment.date() for moment in rule)
     except (ValueError, TypeError, OverflowError) as exc:
         raise RuleError(f"'{text}': {exc}") from exc
+
+
+def _of_weeks(parts: dict[str, str], anchor: date, end: date) -> Iterator[date]:
+    """The days of weeks by their numbers: dateutil confuses the numbers of a week in which the year changes."""
+    numbers = {int(number) for number in parts.pop("BYWEEKNO").split(",")}
+    positions = {int(number) for number in parts.pop("BYSETPOS", "").split(",") if number}
+    begins = _WEEK.index(parts.get("WKST", "MO"))
+    # Positions count among all days of a year, also those before the first day and after the last.
+    rest = ";".join(f"{name}={said}" for name, said in parts.items())
+    days = _of_dateutil(rest, date(anchor.year, 1, 1), date(end.year, 12, 31))
+    for _year, found in groupby((day for day in days if numbers & _numbers_of(day, begins)), lambda day: day.year):
+        year = list(found)
+        places = range(len(year))
+        yield from (year[place] for place in places if not positions or {place + 1, place - len(year)} & positions)
+
+
+def _numbers_of(day: date, begins: int) -> set[int]:
+    """The number of a day's week in its year, from its first and from its last. Weeks begin on a day, 0 is Monday."""
+    # A week is of the year that has four of its days or more, and so its fourth one.
+    fourth = day.toordinal() - (day.weekday() - begins) % 7 + 3
+    year = date.fromordinal(fourth).year
+    first, last = date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal()
+    return {(fourth - first) // 7 + 1, -((last - fourth) // 7 + 1)}
 
 
 def _midnight(day: date) -> datetime:

@@ -75,18 +75,18 @@ def occurrences(window: Window, begin: float, end: float) -> Iterator[Occurrence
 def open_at(windows: Sequence[Window], moment: float) -> Occurrence | None:
     """The occurrence that is open; where there are several, the one that stays open longest."""
     found = [
-        each
+        occurrence
         for window in windows
-        for each in occurrences(window, moment - window.duration, moment + 1)
-        if each.holds(moment)
+        for occurrence in occurrences(window, moment - window.duration, moment + 1)
+        if occurrence.holds(moment)
     ]
-    return max(found, key=lambda each: (each.end, -each.start), default=None)
+    return max(found, key=lambda occurrence: (occurrence.end, -occurrence.start), default=None)
 
 
 def upcoming(windows: Sequence[Window], moment: float) -> Iterator[Occurrence]:
     """Those of all windows that start after a moment, the first one first, as far as it is looked ahead."""
     coming = [_after(window, moment) for window in windows]
-    return heapq.merge(*coming, key=lambda each: (each.start, each.window.name))
+    return heapq.merge(*coming, key=lambda occurrence: (occurrence.start, occurrence.window.name))
 
 
 def due(windows: Sequence[Window], moment: float, ahead: float = 0.0) -> list[Occurrence]:
@@ -95,13 +95,13 @@ def due(windows: Sequence[Window], moment: float, ahead: float = 0.0) -> list[Oc
     Who looks every day looks a day ahead, or people are told up to a day late.
     """
     found = [
-        each
+        occurrence
         for window in windows
         if window.notice > 0
-        for each in occurrences(window, moment, moment + window.notice + ahead + 1)
-        if moment < each.start <= moment + window.notice + ahead
+        for occurrence in occurrences(window, moment, moment + window.notice + ahead + 1)
+        if moment < occurrence.start <= moment + window.notice + ahead
     ]
-    return sorted(found, key=lambda each: (each.start, each.window.name))
+    return sorted(found, key=lambda occurrence: (occurrence.start, occurrence.window.name))
 
 
 def tracks(windows: Sequence[Window], begin: float, end: float) -> list[Track]:
@@ -109,7 +109,10 @@ def tracks(windows: Sequence[Window], begin: float, end: float) -> list[Track]:
     return [
         Track(
             window.name,
-            [(each.start, each.end) for each in occurrences(window, begin - window.duration + 1, end)],
+            [
+                (occurrence.start, occurrence.end)
+                for occurrence in occurrences(window, begin - window.duration + 1, end)
+            ],
             Kind.WINDOW.value,
             Kind.WINDOW,
         )
@@ -118,4 +121,4 @@ def tracks(windows: Sequence[Window], begin: float, end: float) -> list[Track]:
 
 
 def _after(window: Window, moment: float) -> Iterator[Occurrence]:
-    return (each for each in occurrences(window, moment, moment + _HORIZON) if each.start > moment)
+    return (occurrence for occurrence in occurrences(window, moment, moment + _HORIZON) if occurrence.start > moment)

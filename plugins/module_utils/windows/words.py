@@ -12,8 +12,9 @@ from itertools import islice
 from math import ceil, floor
 from typing import Any, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.schedule.expression import find_zone
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_duration
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.windows.window import Occurrence, Window, due, open_at, upcoming
 
 
@@ -36,7 +37,7 @@ class _Clock:
 
 
 def _clock(occurrence: Occurrence, zone: tzinfo) -> _Clock:
-    start, end = (datetime.fromtimestamp(each, zone) for each in (occurrence.start, occurrence.end))
+    start, end = (datetime.fromtimestamp(moment, zone) for moment in (occurrence.start, occurrence.end))
     return _Clock(start, end)
 
 
@@ -57,11 +58,11 @@ def when(occurrence: Occurrence) -> str:
 
 def record(occurrence: Occurrence) -> dict[str, Any]:
     """What a playbook may ask of an occurrence."""
-    utc, local = _clock(occurrence, timezone.utc), _clock(occurrence, find_zone(occurrence.window.zone))
+    local = _clock(occurrence, find_zone(occurrence.window.zone))
     return {
         "name": occurrence.window.name,
-        "start": utc.start.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "end": utc.end.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "start": rfc3339(occurrence.start),
+        "end": rfc3339(occurrence.end),
         "start_local": local.start.isoformat(),
         "end_local": local.end.isoformat(),
         "timezone": occurrence.window.zone,
@@ -82,8 +83,8 @@ def answer(windows: Sequence[Window], moment: float, count: int = 1, ahead: floa
         "seconds_left": floor(current.end - moment) if current else 0,
         "seconds_until": 0 if current else ceil(first.start - moment) if first else None,
         "next": record(first) if first else None,
-        "upcoming": [record(each) for each in coming],
-        "due": [record(each) for each in due(windows, moment, ahead)],
+        "upcoming": [record(occurrence) for occurrence in coming],
+        "due": [record(occurrence) for occurrence in due(windows, moment, ahead)],
         "text": _text(windows, current, first),
     }
 

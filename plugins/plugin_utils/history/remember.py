@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.judge import rfc3339
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
 from ansible_collections.day2.ops.plugins.module_utils.checks.sustained import parse as parse_sustained
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import rfc3339_ms
 from ansible_collections.day2.ops.plugins.plugin_utils.history import sustained, views
+from ansible_collections.day2.ops.plugins.plugin_utils.history.dialects import HistoryError
 from ansible_collections.day2.ops.plugins.plugin_utils.history.store import (
     History,
-    HistoryError,
     Key,
     Point,
     Row,
@@ -75,7 +75,7 @@ class Memory:
                 self._look(history, known, counted, past)
                 if newest is not None and newest > self.now + _CLOCKS_DIFFER:
                     notes.append(
-                        f"the history has a run of {rfc3339(newest)}, which is to come: was the clock set back"
+                        f"the history has a run of {rfc3339_ms(newest)}, which is to come: was the clock set back"
                     )
                 if self.writes:
                     notes += self._record(history, hosts, counted, newest)
@@ -149,7 +149,7 @@ class Memory:
         if newest is not None and self.now - newest > keep:
             # Or everything would be forgotten because of one run with a wrong clock.
             return [
-                f"the newest run before this one was on {rfc3339(newest)}: nothing is forgotten in this run,"
+                f"the newest run before this one was on {rfc3339_ms(newest)}: nothing is forgotten in this run,"
                 " in case the clock is wrong"
             ]
         history.prune(self.now - keep)

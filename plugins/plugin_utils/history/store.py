@@ -5,36 +5,22 @@
 """The history of runs: SQLite beside the reports, or a PostgreSQL server for controllers that forget.
 
 One small row a result, clustered by run and series (a check of a host): a run appends, and what is forgotten lies
-together. The SQL is what both servers understand; a placeholder is written ? and turned into what the driver wants.
+together. The SQL is what both servers understand; what differs is in dialects.py.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
+from ansible_collections.day2.ops.plugins.plugin_utils.history.dialects import HistoryError, dialect_of
 
 VERSION = 1
-# How long a writer waits for another one.
-BUSY_SECONDS = 10.0
 _CODES = {status: number for number, status in enumerate(Status)}
 _STATUSES = {number: status for status, number in _CODES.items()}
-_SERVERS = ("postgresql://", "postgres://")
-
-
-def is_server(place: str) -> bool:
-    """A PostgreSQL DSN, and no file."""
-    return place.startswith(_SERVERS)
-
-
-class HistoryError(Exception):
-    """Why the history cannot be used; the run goes on without it."""
-
 
 Key = tuple[str, str]
 
@@ -71,26 +57,25 @@ class Row:
     counted: Status | None = None
 
 
-_TABLES = {
-    "day2_history": "version INTEGER NOT NULL",
-    "day2_run": "id {serial}, run_id TEXT NOT NULL, system TEXT NOT NULL, cadence TEXT NOT NULL,"
-    " at DOUBLE PRECISION NOT NULL, UNIQUE (system, run_id)",
-    "day2_series": "id {serial}, system TEXT NOT NULL, host TEXT NOT NULL, name TEXT NOT NULL, title TEXT NOT NULL,"
-    " unit TEXT NOT NULL, UNIQUE (system, host, name)",
-    "day2_result": "run INTEGER NOT NULL, series INTEGER NOT NULL, status SMALLINT NOT NULL,"
-    " counted SMALLINT NOT NULL, value DOUBLE PRECISION, PRIMARY KEY (run, series)",
-}
+_TABLES = (
+    "day2_history (version INTEGER NOT NULL)",
+    "day2_run (id {serial}, run_id TEXT NOT NULL, system TEXT NOT NULL, cadence TEXT NOT NULL,"
+    " at DOUBLE PRECISION NOT NULL, UNIQUE (system, run_id))",
+    "day2_series (id {serial}, system TEXT NOT NULL, host TEXT NOT NULL, name TEXT NOT NULL, title TEXT NOT NULL,"
+    " unit TEXT NOT NULL, UNIQUE (system, host, name))",
+    "day2_result (run INTEGER NOT NULL, series INTEGER NOT NULL, status SMALLINT NOT NULL,"
+    " counted SMALLINT NOT NULL, value DOUBLE PRECISION, PRIMARY KEY (run, series)) {clustered}",
+)
 
 
 class History:
     """An open history of one system. All times are POSIX seconds. `reads_only` makes and changes nothing."""
 
     def __init__(self, place: str, system: str = "", reads_only: bool = False) -> None:
-        self.place, self.system = place, system
-        self._server = is_server(place)
+        self.system = system
         self._reads_only = reads_only
-        self._failures: tuple[type[BaseException], ...] = (sqlite3.Error, OSError)
-        self._connection: Any = self._connect_server() if self._server else self._connect_file()
+        self._dialect = dialect_of(place, reads_only)
+        self._connection = self._dialect.connect()
         try:
             with self._guarded():
                 self._prepare()
@@ -101,63 +86,17 @@ class History:
     @property
     def name(self) -> str:
         """How it is called in messages: of a server its host and database, and never a password."""
-        if not self._server:
-            return self.place
-        # What is between the first // and the last @ may be a password, whatever it looks like.
-        return "postgresql://" + self.place.partition("//")[2].rpartition("@")[2].partition("?")[0]
+        return self._dialect.name
 
     def close(self) -> None:
         self._connection.close()
-
-    def _connect_file(self) -> Any:
-        try:
-            if self._reads_only:
-                # A history that is not there yet is an empty one.
-                place = self.place if os.path.exists(self.place) else ":memory:"
-                return sqlite3.connect(place, timeout=BUSY_SECONDS, isolation_level=None)
-            os.makedirs(os.path.dirname(os.path.abspath(self.place)), mode=0o750, exist_ok=True)
-            return sqlite3.connect(self.place, timeout=BUSY_SECONDS, isolation_level=None)
-        except (sqlite3.Error, OSError, ValueError) as error:
-            raise HistoryError(f"{self.name}: {error}") from error
-
-    def _connect_server(self) -> Any:
-        try:
-            import psycopg2
-        except ImportError as error:
-            raise HistoryError("psycopg2 is not installed for ansible's Python: pip install psycopg2-binary") from error
-        self._failures = (psycopg2.Error,)
-        try:
-            psycopg2.extensions.parse_dsn(self.place)
-        except (psycopg2.Error, ValueError):
-            # libpq's own words would show a part of the address, which may be one of the password.
-            raise HistoryError(
-                f"{self.name}: the address is malformed (in a password, write what is no letter and no digit as %20)"
-            ) from None
-        try:
-            connection = psycopg2.connect(
-                self.place,
-                connect_timeout=int(BUSY_SECONDS),
-                application_name="day2.ops",
-                # Whoever locks it, or goes away in the middle, does not keep a run for ever.
-                options=f"-c lock_timeout={BUSY_SECONDS:.0f}s -c statement_timeout={6 * BUSY_SECONDS:.0f}s",
-                keepalives_idle=10,
-                keepalives_interval=5,
-                keepalives_count=3,
-                tcp_user_timeout=30000,
-            )
-        except (psycopg2.Error, ValueError) as error:
-            said = (str(error).strip().splitlines() or ["no connection"])[0]
-            secret = psycopg2.extensions.parse_dsn(self.place).get("password")
-            raise HistoryError(f"{self.name}: {said.replace(secret, '***') if secret else said}") from None
-        connection.autocommit = True
-        return connection
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         """Whatever is wrong with a history, damaged rows included, is a HistoryError."""
         try:
             yield
-        except self._failures as error:
+        except self._dialect.failures as error:
             said = str(error).strip().splitlines() or [type(error).__name__]
             raise HistoryError(f"{self.name}: {said[0]}") from error
         except (ValueError, LookupError, TypeError, OverflowError) as error:
@@ -165,73 +104,53 @@ class History:
 
     def _run(self, sql: str, values: Sequence[Any] = ()) -> Any:
         cursor = self._connection.cursor()
-        cursor.execute(sql.replace("?", "%s") if self._server else sql, tuple(values))
+        cursor.execute(sql.replace("?", self._dialect.placeholder), tuple(values))
         return cursor
 
     def _run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        cursor = self._connection.cursor()
-        if not self._server:
-            cursor.executemany(sql, rows)
-            return
-        from psycopg2.extras import execute_batch
-
-        execute_batch(cursor, sql.replace("?", "%s"), rows, page_size=1000)
+        self._dialect.run_many(self._connection.cursor(), sql.replace("?", self._dialect.placeholder), rows)
 
     def _prepare(self) -> None:
-        if self._reads_only:
-            self._begin_reading()
-        elif not self._server:
-            self._run("PRAGMA journal_mode = WAL")
-            self._run("PRAGMA synchronous = NORMAL")
-            self._run("PRAGMA temp_store = MEMORY")
+        if not self._reads_only:
+            for setting in self._dialect.settings:
+                self._run(setting)
         version = self._version()
         if version > VERSION:
             raise HistoryError(f"{self.name} is of version {version}; this release knows {VERSION}")
         if version == VERSION:
             return
-        with self._transaction():
-            if self._server:
-                # Two parts of a sliced run may both be the first; the number is this table's own.
-                self._run("SELECT pg_advisory_xact_lock(3229712905)")
-            for name, columns in _TABLES.items():
-                serial = "SERIAL PRIMARY KEY" if self._server else "INTEGER PRIMARY KEY"
-                # Only SQLite has to be told that rows live in their key.
-                ending = " WITHOUT ROWID" if name == "day2_result" and not self._server else ""
-                self._run(f"CREATE TABLE IF NOT EXISTS {name} ({columns.format(serial=serial)}){ending}")
-            self._run("CREATE INDEX IF NOT EXISTS day2_run_at ON day2_run (at)")
-            if self._version() == 0:
-                self._run("INSERT INTO day2_history (version) VALUES (?)", (VERSION,))
-
-    def _begin_reading(self) -> None:
-        """Check mode: nothing is made. Tables that are not there yet are empty ones of this connection alone."""
-        if self._version() > 0:
+        if self._reads_only:
+            # Check mode: nothing is made. Tables that are not there yet are empty ones of this connection alone.
+            self._make("TEMPORARY TABLE")
             return
-        for name, columns in _TABLES.items():
-            serial = "SERIAL PRIMARY KEY" if self._server else "INTEGER PRIMARY KEY"
-            self._run(f"CREATE TEMPORARY TABLE {name} ({columns.format(serial=serial)})")
-        self._run("INSERT INTO day2_history (version) VALUES (?)", (VERSION,))
+        with self._transaction():
+            for lock in self._dialect.lock:
+                self._run(lock)
+            self._make("TABLE IF NOT EXISTS")
+            self._run("CREATE INDEX IF NOT EXISTS day2_run_at ON day2_run (at)")
+
+    def _make(self, kind: str) -> None:
+        words = {"serial": self._dialect.serial, "clustered": self._dialect.clustered}
+        for table in _TABLES:
+            self._run(f"CREATE {kind} {table.format(**words)}")
+        if self._version() == 0:
+            self._run("INSERT INTO day2_history (version) VALUES (?)", (VERSION,))
 
     def _version(self) -> int:
         """0: there are no tables yet. Asked so that whoever may only write rows need not be allowed to make tables."""
-        known = (
-            "SELECT to_regclass('day2_history')"
-            if self._server
-            else "SELECT max(name) FROM (SELECT name FROM sqlite_master UNION SELECT name FROM sqlite_temp_master)"
-            " WHERE name = 'day2_history'"
-        )
-        if self._run(known).fetchone()[0] is None:
+        if self._run(self._dialect.known).fetchone()[0] is None:
             return 0
         return int(self._run("SELECT coalesce(max(version), 0) FROM day2_history").fetchone()[0])
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._run("BEGIN" if self._server else "BEGIN IMMEDIATE")
+        self._run(self._dialect.begin)
         try:
             yield
             self._run("COMMIT")
         except BaseException:
-            # The first failure is the one to tell.
-            with suppress(*self._failures):
+            # The first failure is the one to report.
+            with suppress(*self._dialect.failures):
                 self._run("ROLLBACK")
             raise
 

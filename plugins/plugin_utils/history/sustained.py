@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
 from ansible_collections.day2.ops.plugins.module_utils.checks.sustained import Stretch
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_duration
 from ansible_collections.day2.ops.plugins.plugin_utils.history.store import Point
 
 _RANK = {status: place for place, status in enumerate(Status)}
@@ -60,9 +60,9 @@ def apply(row: Result, stretch: Stretch, points: Sequence[Point] | None, now: fl
         short = f"{lasted.runs} of {stretch.runs} runs"
     else:
         short = f"{format_duration(lasted.seconds)} of {format_duration(stretch.seconds or 0.0)}"
-    told = f"{row.message}; {row.status.value} for {short}"
+    sentence = f"{row.message}; {row.status.value} for {short}"
     if row.status is Status.CRITICAL and row.warning is not None:
         milder = streak(points, Status.WARNING, now)
         if milder.reaches(stretch):
-            return replace(row, status=Status.WARNING, message=f"{told}, a warning for {milder.words(stretch)}")
-    return replace(row, status=Status.OK, message=f"{told}, which does not count yet")
+            return replace(row, status=Status.WARNING, message=f"{sentence}, a warning for {milder.words(stretch)}")
+    return replace(row, status=Status.OK, message=f"{sentence}, which does not count yet")

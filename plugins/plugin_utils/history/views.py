@@ -8,32 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.judge import rfc3339
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+from ansible_collections.day2.ops.plugins.module_utils.checks.entries import meant
+from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
     NO_UNIT,
     QuantityError,
     format_quantity,
     parse_unit,
 )
-from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import day
 from ansible_collections.day2.ops.plugins.plugin_utils.history.store import Point, Series
 
 PROBE = "history"
 DAY = 86400
 LONGEST_DAYS = 3660
 VALUES, FINDINGS = "values", "findings"
-# More points than this are not told apart in a small chart.
+# More points than this cannot be distinguished in a small chart.
 CURVE_POINTS = 240
 _EVIDENCE_LINES = 20
 _FIELDS = ("id", "title", "days", "checks", "show", "ref")
 _BAD = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING)
 
 
-class ViewError(ValueError):
+class ViewError(Day2Error):
     """A view that cannot be made; the message names it and its field."""
 
 
@@ -80,7 +81,7 @@ def _read(number: int, entry: object) -> View:
     name = f"view {number} ('{entry.get('id')}')"
     strange = [field for field in entry if field not in _FIELDS]
     if strange:
-        raise ViewError(f"{name}: '{strange[0]}' is no field; there are {', '.join(_FIELDS)}")
+        raise ViewError(f"{name}: '{strange[0]}' is no field; {meant(strange[0], _FIELDS)}")
     missing = [field for field in ("id", "title", "checks") if not entry.get(field)]
     if missing:
         raise ViewError(f"{name}: '{missing[0]}' is missing")
@@ -90,8 +91,8 @@ def _read(number: int, entry: object) -> View:
     if show not in (VALUES, FINDINGS):
         raise ViewError(f"{name}: 'show' is '{show}', neither {VALUES} nor {FINDINGS}")
     checks, ref = (
-        tuple(map(str, each if isinstance(each, (list, tuple)) else [each]))
-        for each in (entry["checks"], entry.get("ref") or [])
+        tuple(map(str, given if isinstance(given, (list, tuple)) else [given]))
+        for given in (entry["checks"], entry.get("ref") or [])
     )
     return View(str(entry["id"]), str(entry["title"]), int(days), checks, str(show), ref)
 
@@ -105,11 +106,11 @@ def of_values(view: View, series: Mapping[str, Series], points: Mapping[str, Seq
         findings += sum(point.counted in _BAD for point in found)
         numbers = [(point.at, point.value) for point in found if point.value is not None]
         if numbers:
-            told = _told(numbers, unit)
+            sentence = _describe(numbers, unit)
         else:
-            told = f"{_times(len(found))}, none with a number" if found else "nothing recorded"
-        evidence.append(f"{title}: {told}")
-        curves.append({"title": title, "told": told, "points": [list(point) for point in thinned(numbers)]})
+            sentence = f"{_times(len(found))}, none with a number" if found else "nothing recorded"
+        evidence.append(f"{title}: {sentence}")
+        curves.append({"title": title, "summary": sentence, "points": [list(point) for point in thinned(numbers)]})
     runs = max((len(found) for found in points.values()), default=0)
     return _result(view, now, runs, _count(findings), evidence, curves)
 
@@ -127,10 +128,10 @@ def of_findings(
         title = series[check].title if check in series else check
         evidence.append(f"{title}: {kinds}, of {_times(sum(found.values()))}")
     total = sum(alarmed.values())
-    told = f"{_count(total)}, from {len(evidence)} of {len(counts)} checks" if total else _count(0)
+    sentence = f"{_count(total)}, from {len(evidence)} of {len(counts)} checks" if total else _count(0)
     if len(evidence) > _EVIDENCE_LINES:
         evidence[_EVIDENCE_LINES - 1 :] = [f"and {len(evidence) - _EVIDENCE_LINES + 1} more checks"]
-    return _result(view, now, runs, told, evidence, [])
+    return _result(view, now, runs, sentence, evidence, [])
 
 
 def unseen(view: View, now: float, status: Status, why: str) -> Result:
@@ -142,34 +143,35 @@ def _result(
     view: View,
     now: float,
     runs: int,
-    told: str,
+    sentence: str,
     evidence: list[str],
     curves: list[dict[str, Any]],
     status: Status | None = None,
 ) -> Result:
-    stretch = f"{_day(now - view.days * DAY)} to {_day(now)}"
+    stretch = f"{day(now - view.days * DAY)} to {day(now)}"
     if status is None:
         status = Status.OK if runs else Status.UNKNOWN
-        told = f"{stretch}: {_times(runs)}, {told}" if runs else f"{stretch}: nothing of these checks is in the history"
-    return Result(
-        id=view.id,
-        title=view.title,
+        sentence = (
+            f"{stretch}: {_times(runs)}, {sentence}"
+            if runs
+            else f"{stretch}: nothing of these checks is in the history"
+        )
+    return Result.make(
+        view.id,
+        view.title,
+        status,
+        sentence,
+        now,
         probe=PROBE,
-        status=status,
         value=runs or None,
         unit="runs" if runs else None,
-        message=told,
-        warning=None,
-        critical=None,
         evidence=evidence,
-        ref=list(view.ref),
-        started=rfc3339(now),
-        duration=0.0,
+        ref=view.ref,
         curves=curves or None,
     )
 
 
-def _told(numbers: Sequence[tuple[float, float]], symbol: str | None) -> str:
+def _describe(numbers: Sequence[tuple[float, float]], symbol: str | None) -> str:
     try:
         unit = parse_unit(symbol) if symbol else NO_UNIT
     except QuantityError:
@@ -182,7 +184,7 @@ def _told(numbers: Sequence[tuple[float, float]], symbol: str | None) -> str:
         return f"now {last}, seen once"
     change = values[-1] - values[0]
     moved = f"{'+' if change > 0 else '-'}{format_quantity(abs(change), unit)}" if change else "unchanged"
-    return f"now {last}, {moved} since {_day(numbers[0][0])}; {low} to {high}, {mean} on average of {len(values)}"
+    return f"now {last}, {moved} since {day(numbers[0][0])}; {low} to {high}, {mean} on average of {len(values)}"
 
 
 def _count(findings: int) -> str:
@@ -191,10 +193,6 @@ def _count(findings: int) -> str:
 
 def _times(runs: int) -> str:
     return "1 run" if runs == 1 else f"{runs} runs"
-
-
-def _day(moment: float) -> str:
-    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%d")
 
 
 def thinned(points: Sequence[tuple[float, float]], most: int = CURVE_POINTS) -> list[tuple[float, float]]:

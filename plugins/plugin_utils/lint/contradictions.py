@@ -10,13 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
-    NO_UNIT,
-    QuantityError,
-    Unit,
-    convert,
-    format_quantity,
-)
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Check
 from ansible_collections.day2.ops.plugins.module_utils.checks.threshold import (
@@ -24,6 +17,13 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.threshold import (
     ThresholdError,
     Value,
     first_match,
+)
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
+    NO_UNIT,
+    QuantityError,
+    Unit,
+    convert,
+    format_quantity,
 )
 
 _ELSE = "something else"
@@ -39,11 +39,11 @@ def contradictions(checks: Mapping[str, Sequence[Check]]) -> list[str]:
     found = []
     for alike in asked.values():
         for (first, one), (second, other) in combinations(alike, 2):
-            told = _difference(one, other)
-            if told is not None:
-                value, here, there = told
+            difference = _difference(one, other)
+            if difference is not None:
+                value, here, there = difference
                 found.append(
-                    f"{first} and {second} ask the same and contradict each other:"
+                    f"{first} and {second} read the same value and contradict each other:"
                     f" {value} is {here.value} in the one and {there.value} in the other"
                 )
     return found

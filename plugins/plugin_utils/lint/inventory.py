@@ -6,10 +6,7 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -17,32 +14,34 @@ from typing import Any
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import parse_checks
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Check
 from ansible_collections.day2.ops.plugins.module_utils.errors import CheckError, Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.maintenance.procedure import TYPES
 from ansible_collections.day2.ops.plugins.module_utils.probes import registry
 from ansible_collections.day2.ops.plugins.module_utils.probes.runner import find_spec
-from ansible_collections.day2.ops.plugins.module_utils.steps.spec import Step, StepError, parse_steps
+from ansible_collections.day2.ops.plugins.module_utils.windows.inventory import parse_windows
+from ansible_collections.day2.ops.plugins.plugin_utils.connections import fill_checks, finder
+from ansible_collections.day2.ops.plugins.plugin_utils.failover.plan import read_plan
 from ansible_collections.day2.ops.plugins.plugin_utils.history import views
 from ansible_collections.day2.ops.plugins.plugin_utils.lint.contradictions import contradictions, question
+from ansible_collections.day2.ops.plugins.plugin_utils.lint.extra_variables import Known, misspelt_settings
+from ansible_collections.day2.ops.plugins.plugin_utils.lint.names import misspelt_lists
 from ansible_collections.day2.ops.plugins.plugin_utils.notify.channels import parse as parse_channels
+from ansible_collections.day2.ops.plugins.plugin_utils.plain import plain
 from ansible_collections.day2.ops.plugins.plugin_utils.report import acknowledge
+from ansible_collections.day2.ops.plugins.plugin_utils.steps.spec import Step, StepError, parse_steps
 
-CADENCES = ("daily", "weekly", "monthly", "quarterly", "backup", "drill", "recovery", "maintenance")
-# Steps of emergencies have no checks of their own.
-STEPS = (*CADENCES, *(f"emergency_{kind}" for kind in TYPES))
-_KINDS = ("checks", "views", "steps")
-_MEANT = tuple(
-    dict.fromkeys(
-        [*(f"day2_{each}_{kind}" for each in CADENCES for kind in _KINDS), *(f"day2_{each}_steps" for each in STEPS)]
-    )
-)
-_LISTS = re.compile(rf"(?:{'|'.join(_MEANT)})(?:_.+)?")
-_LIKE = re.compile(r"day2_\w*(?:check|view|step|dail|week|month|quarter)\w*")
-_OTHERS = ("day2_check_timeout", "day2_check_deadline", "day2_check_workers", "day2_steps", "day2_checklist")
 # Findings that no check of an inventory asks for.
 _SYNTHETIC = ("reachable", "checklist", "steps")
 
 
 FindRoles = Callable[[list[Step]], list[str]]
+
+
+@dataclass(frozen=True)
+class Failover:
+    """`day2_dr_plan` of a host, and the hosts of its system with their addresses."""
+
+    plan: object
+    hosts: Mapping[str, str]
+    system: str
 
 
 @dataclass
@@ -60,13 +59,18 @@ def look(
     shown: Mapping[str, list[Any]],
     acknowledged: Any = None,
     channels: Any = None,
-    names: Iterable[str] = (),
+    variables: Mapping[str, object] | None = None,
     steps: Mapping[str, list[Any]] | None = None,
     find_roles: FindRoles = lambda _steps: [],
+    windows: Any = None,
+    collection: Known | None = None,
+    connections: object = None,
+    failover: Failover | None = None,
 ) -> Findings:
-    """Checks, views and steps by cadence, acknowledged findings, channels and the names of all variables, of one host.
+    """Checks, views and steps by cadence, acknowledged findings, channels, windows and all variables, of one host.
 
-    `find_roles` says which roles of steps are not there.
+    `connections` are those that checks name (`day2_connections`), `failover` is the plan of one.
+    `find_roles` says which roles of steps are not there, `collection` what playbooks and roles read.
     """
     found = Findings()
     parsed: dict[str, list[Check]] = {}
@@ -74,7 +78,8 @@ def look(
         entries = _as_sent(raw)
         found.checks += len(entries)
         try:
-            parsed[cadence] = parse_checks(entries, find_spec, registry.PROBES, 10.0)
+            filled = fill_checks(entries, finder(connections, lambda value: value))
+            parsed[cadence] = parse_checks(filled, find_spec, registry.PROBES, 10.0)
         except CheckError as error:
             found.problems += [f"{cadence} {problem}" for problem in error.problems]
     ids = {str(entry.get("id")) for raw in checks.values() for entry in raw if isinstance(entry, Mapping)}
@@ -86,13 +91,22 @@ def look(
                 found.problems.append(f"acknowledged finding '{entry.id}' is no check of this host")
     if channels:
         _guarded(found, "", lambda: parse_channels(channels))
-    found.problems += contradictions(parsed) + _same_names(parsed) + _misspelt(names)
+    if windows:
+        _guarded(found, "", lambda: parse_windows(windows))
+    if failover is not None:
+        try:
+            read_plan(failover.plan, failover.hosts, failover.system)
+        except Day2Error as error:
+            found.problems += getattr(error, "problems", None) or [str(error)]
+    found.problems += contradictions(parsed) + _same_names(parsed) + misspelt_lists(variables or ())
+    if collection is not None:
+        found.problems += misspelt_settings(variables or {}, collection)
     return found
 
 
 def _as_sent(entries: list[Any]) -> list[Any]:
-    """As they reach the host, by JSON: what YAML takes for a day is text there."""
-    sent: list[Any] = json.loads(json.dumps(entries, default=str))
+    """As they reach the host: what YAML takes for a day is text there."""
+    sent: list[Any] = plain(entries)
     return sent
 
 
@@ -135,17 +149,6 @@ def _same_names(checks: Mapping[str, list[Check]]) -> list[str]:
             before, asked = seen.setdefault(check.id, (cadence, asks))
             if asked != asks:
                 problems.append(f"id '{check.id}' is in {before} and in {cadence} and asks something else there")
-    return problems
-
-
-def _misspelt(names: Iterable[str]) -> list[str]:
-    """Variables that look like lists of checks, views or steps and are none."""
-    problems = []
-    for name in sorted(names):
-        if _LIKE.fullmatch(name) and not _LISTS.fullmatch(name) and name not in _OTHERS:
-            near = difflib.get_close_matches(name, _MEANT, 1, 0.7)
-            hint = f"; did you mean {near[0]}" if near else ""
-            problems.append(f"{name} is no variable of a checklist{hint}")
     return problems
 
 

@@ -2,4 +2,4 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Notifications: what of a report has to be told to whom, once. Only store.py reads and writes."""
+"""Notifications: which channel gets which finding of a report, once. Only store.py reads and writes."""

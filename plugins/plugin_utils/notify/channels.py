@@ -6,22 +6,29 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError, parse_duration
+from ansible_collections.day2.ops.plugins.module_utils.checks.entries import meant
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.alertmanager import PAGE
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import QuantityError, parse_duration
 from ansible_collections.day2.ops.plugins.plugin_utils.report.text import plain
 
 # Worst first. `info` is for announcements; no check finds it.
 SEVERITIES = ("critical", "unknown", "warning", "info")
-SLACK, PAGERDUTY, MAIL = "slack", "pagerduty", "mail"
+SLACK, PAGERDUTY, MAIL, ALERTMANAGER = "slack", "pagerduty", "mail", "alertmanager"
 SECURE = ("always", "never", "starttls", "try")
 SECRETS = ("url", "routing_key", "password")
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Labels that tell one finding from another: no channel sets them.
+OWN_LABELS = ("alertname", "system", "host", "check", "cadence", "severity")
+# Longer than the time between two runs: an alert that is sent again in time does not end in between.
+_EXPIRES: Mapping[str | None, str] = {"weekly": "8d", "monthly": "32d", "quarterly": "93d"}
+_EXPIRES_ELSE = "26h"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -31,7 +38,7 @@ class ChannelError(Day2Error):
 
 @dataclass(frozen=True)
 class Channel:
-    """One receiver. `cadences` is empty where all are taken; `remind_after` is in seconds."""
+    """One receiver. `cadences` is empty where all are taken; `remind_after` and `expires_after` are in seconds."""
 
     name: str
     kind: str
@@ -39,11 +46,17 @@ class Channel:
     cadences: tuple[str, ...] = ()
     remind_after: float | None = None
     secrets: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    expires_after: float | None = None
 
     @property
-    def tells_events(self) -> bool:
-        """One event a finding; the other kinds get one digest a run."""
-        return self.kind == PAGERDUTY
+    def takes_events(self) -> bool:
+        """What it gets is for a program; the other kinds get one digest a run, for people."""
+        return self.kind in (PAGERDUTY, ALERTMANAGER)
+
+    def expires(self, cadence: str | None) -> float:
+        """Seconds after which an alert ends that no run has sent again."""
+        return self.expires_after or parse_duration(_EXPIRES.get(cadence, _EXPIRES_ELSE))
 
     def takes_cadence(self, cadence: str | None) -> bool:
         return not self.cadences or cadence in self.cadences
@@ -62,6 +75,23 @@ def _address(value: object) -> str | None:
         valid = False
     valid = valid and not re.search(r"[\s\x00-\x1f]", text)
     return None if valid else "is no http:// or https:// address"
+
+
+def _alertmanager(value: object) -> str | None:
+    wrong = _address(value)
+    if wrong is None and PAGE.search(plain(value)):
+        return "is not the address of Alertmanager alone: leave out the page, the query and /api/v2"
+    return wrong
+
+
+def _labels(value: object) -> str | None:
+    if not isinstance(value, Mapping) or any(_text(text) for text in value.values()):
+        return "is not a mapping of names to texts"
+    wrong = [plain(name) for name in value if not _LABEL.fullmatch(plain(name))]
+    if wrong:
+        return f"has '{wrong[0]}': a label's name is of letters, digits and '_'"
+    own = [name for name in OWN_LABELS if name in value]
+    return f"has '{own[0]}', which each finding has of its own" if own else None
 
 
 def _words(value: object) -> str | None:
@@ -102,13 +132,16 @@ COMMON: Mapping[str, Rule] = {
     "kind": _text,
     "severities": _severities,
     "cadences": _words,
-    "remind_after": _duration,
 }
+_REMINDED: Mapping[str, Rule] = {"remind_after": _duration}
 _WEB: Mapping[str, Rule] = {"url": _address, "ca_path": _text, "validate_certs": _flag}
 FIELDS: Mapping[str, Mapping[str, Rule]] = {
-    SLACK: _WEB,
-    PAGERDUTY: {**_WEB, "routing_key": _text},
+    SLACK: {**_REMINDED, **_WEB},
+    PAGERDUTY: {**_REMINDED, **_WEB, "routing_key": _text},
+    # It repeats by itself.
+    ALERTMANAGER: {**_WEB, "url": _alertmanager, "labels": _labels, "expires_after": _duration},
     MAIL: {
+        **_REMINDED,
         "to": _words,
         "cc": _words,
         "sender": _text,
@@ -119,9 +152,19 @@ FIELDS: Mapping[str, Mapping[str, Rule]] = {
         "password": _text,
     },
 }
-_REQUIRED: Mapping[str, tuple[str, ...]] = {SLACK: ("url",), PAGERDUTY: ("routing_key",), MAIL: ("to",)}
-# A page wakes somebody up; an announcement must not.
-_TAKEN: Mapping[str, tuple[str, ...]] = {SLACK: SEVERITIES, PAGERDUTY: SEVERITIES[:3], MAIL: SEVERITIES}
+_REQUIRED: Mapping[str, tuple[str, ...]] = {
+    SLACK: ("url",),
+    PAGERDUTY: ("routing_key",),
+    ALERTMANAGER: ("url",),
+    MAIL: ("to",),
+}
+# A page or an alert wakes somebody up; an announcement must not.
+_TAKEN: Mapping[str, tuple[str, ...]] = {
+    SLACK: SEVERITIES,
+    PAGERDUTY: SEVERITIES[:3],
+    ALERTMANAGER: SEVERITIES[:3],
+    MAIL: SEVERITIES,
+}
 
 
 def parse(entries: object, remind_after: object = None) -> list[Channel]:
@@ -160,31 +203,31 @@ def _read(number: int, entry: object, remind_after: object, problems: list[str])
     return Channel(
         name=name,
         kind=plain(kind),
-        severities=tuple(plain(each) for each in entry.get("severities", _TAKEN[plain(kind)])),
-        cadences=tuple(plain(each) for each in entry.get("cadences", ())),
+        severities=tuple(plain(severity) for severity in entry.get("severities", _TAKEN[plain(kind)])),
+        cadences=tuple(plain(cadence) for cadence in entry.get("cadences", ())),
         remind_after=None if remind in (None, "") else parse_duration(remind),
         secrets=_secrets(entry),
+        labels={plain(label): plain(text) for label, text in entry.get("labels", {}).items()},
+        expires_after=parse_duration(entry["expires_after"]) if "expires_after" in entry else None,
     )
 
 
 def _check_fields(label: str, kind: str, entry: Mapping[Any, Any], problems: list[str]) -> None:
     rules = {**COMMON, **FIELDS[kind]}
-    for field in (field for field in entry if field not in rules):
-        near = difflib.get_close_matches(str(field), rules, n=1)
-        meant = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(rules)}"
-        problems.append(f"{label}: '{plain(field)}' is no field of kind {kind}; {meant}")
-    problems += [f"{label}: '{field}' is missing" for field in _REQUIRED[kind] if field not in entry]
-    for field in (field for field in rules if field in entry):
-        complaint = rules[field](entry[field])
+    for name in (name for name in entry if name not in rules):
+        problems.append(f"{label}: '{plain(name)}' is no field of kind {kind}; {meant(name, rules)}")
+    problems += [f"{label}: '{name}' is missing" for name in _REQUIRED[kind] if name not in entry]
+    for name in (name for name in rules if name in entry):
+        complaint = rules[name](entry[name])
         if complaint:
-            problems.append(f"{label}: '{field}' {complaint}")
+            problems.append(f"{label}: '{name}' {complaint}")
     if ("username" in entry) != ("password" in entry):
         problems.append(f"{label}: 'username' and 'password' go together")
 
 
 def _secrets(entry: Mapping[Any, Any]) -> tuple[str, ...]:
-    """Whatever must not be told when this channel fails: longer texts first, so that no part of one is left."""
-    texts = {plain(entry[field]) for field in SECRETS if entry.get(field)}
+    """Whatever must not be shown when this channel fails: longer texts first, so that no part of one is left."""
+    texts = {plain(entry[name]) for name in SECRETS if entry.get(name)}
     if "url" in entry:
         parts = urlsplit(plain(entry["url"]))
         texts |= {text for text in (parts.path, parts.query, parts.password or "") if len(text) > 1}

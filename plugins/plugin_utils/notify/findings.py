@@ -101,7 +101,7 @@ def read(document: object) -> Seen:
             seen.looked.add(name)
         for row in rows:
             status, check = plain(row.get("status") or ""), plain(row.get("id") or "")
-            # Rows come worst first: of two with one name the worse is told.
+            # Rows come worst first: of two with one name the worse counts.
             seen.answers.setdefault((name, check), (status, plain(row.get("message") or "")))
             if status in _FOUND:
                 finding = _finding(system, name, check, row, seen.cadence)
@@ -115,7 +115,7 @@ def _mappings(entries: object) -> Iterator[Mapping[str, Any]]:
 
 
 def _finding(system: str, host: str, check: str, row: Mapping[str, Any], cadence: str | None) -> Finding:
-    # That a checklist did not run is told of each checklist; what a check finds has one key in all of them.
+    # A checklist that did not run has a key of its own for each cadence; what a check finds has one key in all.
     named = (cadence or "", check) if row.get("probe") == "checklist" else (check,)
     return Finding(
         key=dedup_key(system, host, *named),

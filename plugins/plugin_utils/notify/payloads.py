@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.plugin_utils.notify.channels import MAIL, PAGERDUTY
+from ansible_collections.day2.ops.plugins.plugin_utils.notify.channels import ALERTMANAGER, MAIL, PAGERDUTY
 from ansible_collections.day2.ops.plugins.plugin_utils.notify.findings import Finding, Seen
 from ansible_collections.day2.ops.plugins.plugin_utils.notify.state import RESOLVE, TRIGGER, Message
 from ansible_collections.day2.ops.plugins.plugin_utils.notify.words import clean, clip
@@ -23,7 +23,7 @@ from ansible_collections.day2.ops.plugins.plugin_utils.report.text import one_li
 PAGERDUTY_SEVERITY = {"critical": "critical", "unknown": "error", "warning": "warning", "info": "info"}
 LONGEST_SUMMARY = 1024
 # An event may have 512 KB.
-_LONGEST_DETAIL = 50_000
+LONGEST_DETAIL = 50_000
 
 
 def slack(subject: str, text: str) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def trigger(
         "severity": PAGERDUTY_SEVERITY[severity],
         **{name: visible(str(value)) for name, value in fields.items() if value},
         "custom_details": {
-            name: clip(clean(value), _LONGEST_DETAIL) if isinstance(value, str) else value
+            name: clip(clean(value), LONGEST_DETAIL) if isinstance(value, str) else value
             for name, value in details.items()
             if value not in ("", None)
         },
@@ -83,8 +83,10 @@ def resolve(key: str) -> dict[str, Any]:
     return {"event_action": RESOLVE, "dedup_key": key}
 
 
-def build(message: Message, late: bool) -> dict[str, Any]:
+def build(message: Message, late: bool) -> Any:
     """What is sent now. A message that could not be sent when it was new says so."""
+    if message.kind == ALERTMANAGER:
+        return message.payload["alerts"]
     if message.kind == PAGERDUTY:
         return message.payload
     text = message.text

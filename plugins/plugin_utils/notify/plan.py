@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who is told what: the next state and its messages, from the last state and a run. No clock, no file.
+"""Who is notified of what: the next state and its messages, from the last state and a run. No clock, no file.
 
 A message is stored before it is sent and removed when it was delivered: a kill at any instant loses none. Two runs at
 once do not send the same one: the first claims it.
@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import rfc3339_ms
 from ansible_collections.day2.ops.plugins.plugin_utils.notify import payloads, words
-from ansible_collections.day2.ops.plugins.plugin_utils.notify.channels import Channel
+from ansible_collections.day2.ops.plugins.plugin_utils.notify.alerts import Alerts, superseded
+from ansible_collections.day2.ops.plugins.plugin_utils.notify.channels import ALERTMANAGER, Channel
 from ansible_collections.day2.ops.plugins.plugin_utils.notify.findings import Finding, Seen, dedup_key
 from ansible_collections.day2.ops.plugins.plugin_utils.notify.state import (
     RESOLVE,
@@ -29,7 +31,7 @@ from ansible_collections.day2.ops.plugins.plugin_utils.notify.state import (
     State,
 )
 from ansible_collections.day2.ops.plugins.plugin_utils.notify.words import Changes, Words, rank
-from ansible_collections.day2.ops.plugins.plugin_utils.report.document import parse_time, rfc3339
+from ansible_collections.day2.ops.plugins.plugin_utils.report.document import parse_time
 
 # Longer than any run takes to deliver: what is claimed longer was left by one that was killed.
 CLAIM = timedelta(minutes=15)
@@ -39,7 +41,7 @@ MOST_DIGESTS = 20
 
 @dataclass(frozen=True)
 class Settings:
-    """How a run tells. Ages are in seconds."""
+    """How a run notifies. Ages are in seconds."""
 
     words: Words = field(default_factory=Words)
     maintenance: bool = False
@@ -75,7 +77,7 @@ class _Planner:
         self.state = copy.deepcopy(state)
         self.settings = settings
         self.now = now
-        self.moment = rfc3339(now)
+        self.moment = rfc3339_ms(now)
         self.notes: list[str] = []
         self.crowded: dict[str, int] = {}
         kinds = {channel.name: channel.kind for channel in channels}
@@ -106,10 +108,10 @@ class _Planner:
     def _drop(self, box: Box, message: Message) -> None:
         box.waiting.remove(message)
         for key in message.keys:
-            # Nobody was told: what is still bad is new again.
+            # Nobody was notified: what is still bad is new again.
             box.known.pop(key, None)
         for key, known in message.over.items():
-            # Nobody was told that it is over: it will be, by the next run that finds it so.
+            # Nobody was notified that it is resolved: the next run that finds it so does.
             box.known.setdefault(key, known)
 
     def report(self, channel: Channel, seen: Seen) -> None:
@@ -117,10 +119,13 @@ class _Planner:
         if not channel.takes_cadence(seen.cadence):
             return
         box = self.state.box(channel.name)
+        if channel.kind == ALERTMANAGER:
+            self._queue_alerts(box, channel, seen)
+            return
         changes = self._changes(box, channel, seen)
-        if channel.tells_events:
+        if channel.takes_events:
             self._queue_events(box, channel, changes, seen)
-        elif changes.worth_telling:
+        elif changes.any:
             text = words.digest(self.settings.words, changes, channel.kind)
             subject = words.digest_subject(self.settings.words, changes, seen)
             action = TRIGGER if changes.new or changes.due else RESOLVE
@@ -154,14 +159,14 @@ class _Planner:
             if known is not None:
                 known.quiet = True
             # Nobody needs to be woken for it any more.
-            for message in [each for each in box.waiting if each.claimed is None and each.action == TRIGGER]:
-                if channel.tells_events and message.dedup_key == key:
+            for message in [entry for entry in box.waiting if entry.claimed is None and entry.action == TRIGGER]:
+                if channel.takes_events and message.dedup_key == key:
                     self._drop(box, message)
             return
         worse = known is not None and rank(finding.severity) < rank(known.severity)
         if known is None or known.quiet or worse:
             # In maintenance nothing begins: what is still bad afterwards is new then.
-            if not self.settings.maintenance:
+            if not self._holds(channel.kind):
                 changes.new.append((finding, known.severity if known and worse and not known.quiet else None))
                 since = known.since if known else self.moment
                 box.known[key] = Known(
@@ -171,19 +176,23 @@ class _Planner:
         known.severity = finding.severity
         changes.still.append(finding)
         if self._reminds(channel, known):
-            known.told = self.moment
+            known.notified = self.moment
             changes.due.append(finding)
 
+    def _holds(self, kind: str) -> bool:
+        """Whether it is kept quiet here; Alertmanager has silences."""
+        return self.settings.maintenance and kind != ALERTMANAGER
+
     def _reminds(self, channel: Channel, known: Known) -> bool:
-        if channel.remind_after is None or self.settings.maintenance:
+        if channel.remind_after is None or self._holds(channel.kind):
             return False
-        return self._age(known.told).total_seconds() >= channel.remind_after
+        return self._age(known.notified).total_seconds() >= channel.remind_after
 
     def _queue_events(self, box: Box, channel: Channel, changes: Changes, seen: Seen) -> None:
         prefix = self.settings.words.subject_prefix
         new = {finding.key for finding, _was in changes.new}
-        told = sorted([finding for finding, _was in changes.new] + changes.due, key=lambda each: rank(each.severity))
-        for finding in told:
+        bad = [finding for finding, _was in changes.new] + changes.due
+        for finding in sorted(bad, key=lambda finding: rank(finding.severity)):
             event = payloads.finding_event(prefix, seen, finding)
             subject = event["payload"]["summary"]
             keys = [finding.key] if finding.key in new else []
@@ -191,8 +200,29 @@ class _Planner:
         for key, known, how in changes.resolved:
             subject = words.subject(self.settings.words, f"RESOLVED: {known.host}: {known.title}")
             self._queue(box, channel, RESOLVE, known.severity, key, subject, how, payloads.resolve(key))
-            for message in [each for each in box.waiting if each.dedup_key == key and each.action == RESOLVE]:
+            for message in [entry for entry in box.waiting if entry.dedup_key == key and entry.action == RESOLVE]:
                 message.over[key] = known
+
+    def _queue_alerts(self, box: Box, channel: Channel, seen: Seen) -> None:
+        """All that is bad now, each time, and what is over: what is new in it is for Alertmanager to find out."""
+        run_key = dedup_key(seen.system, seen.cadence or "checks")
+        for message in [entry for entry in box.waiting if entry.dedup_key == run_key and entry.claimed is None]:
+            self._drop(box, message)
+        before = copy.deepcopy(box.known)
+        changes = self._changes(box, channel, seen)
+        changes.resolved += superseded(before, box.known)
+        write = Alerts(channel, seen.system, seen.cadence, self.now)
+        alerts = [write.over(known, how) for _key, known, how in changes.resolved]
+        for finding in changes.bad:
+            said = {"message": finding.message, "ref": ", ".join(finding.ref), "report": self.settings.words.report}
+            alerts.append(write.bad(box.known[finding.key], **said))
+        if alerts:
+            subject = words.digest_subject(self.settings.words, changes, seen)
+            over = {key: known for key, known, _how in changes.resolved}
+            keys = list(dict.fromkeys([*(finding.key for finding, _was in changes.new), *over]))
+            action = TRIGGER if changes.bad else RESOLVE
+            self._queue(box, channel, action, changes.severity, run_key, subject, "", {"alerts": alerts}, keys)
+            box.waiting[-1].over.update(over)
 
     def announce(self, channel: Channel, system: str, said: Announcement) -> None:
         box = self.state.box(channel.name)
@@ -210,18 +240,27 @@ class _Planner:
         subject = words.subject(self.settings.words, head + said.title)
         text = words.announcement(self.settings.words, said.text, channel.kind)
         event, keys = payloads.resolve(key), []
+        told = Known(said.severity, said.title, "", "", None, known.since if known else self.moment, self.moment)
         if said.action == TRIGGER:
             fields = {"source": system or "day2.ops", "group": system}
             event = payloads.trigger(key, subject, said.severity, fields, {"text": said.text}, self.moment)
             if said.key:
-                since = known.since if known else self.moment
-                box.known[key] = Known(said.severity, said.title, "", "", None, since, self.moment)
+                box.known[key] = told
                 keys = [key]
+        if channel.kind == ALERTMANAGER:
+            write, name = Alerts(channel, system, None, self.now), said.key or said.title
+            event = {"alerts": [write.bad(told, name, message=said.text)]}
+            if said.action == RESOLVE:
+                event = {"alerts": [write.over(known or told, said.text, name)]}
+            elif known and known.severity != said.severity:
+                event["alerts"].append(write.over(known, f"is {said.severity} now", name))
         self._queue(box, channel, said.action, said.severity, key, subject, text, event, keys)
 
     def _announces(self, channel: Channel, known: Known | None, said: Announcement) -> bool:
-        if said.severity not in channel.severities or (self.settings.maintenance and said.severity != "info"):
+        if said.severity not in channel.severities or (self._holds(channel.kind) and said.severity != "info"):
             return False
+        if channel.kind == ALERTMANAGER:
+            return True
         if known is None or not said.key or rank(said.severity) < rank(known.severity):
             return True
         return self._reminds(channel, known)
@@ -239,9 +278,9 @@ class _Planner:
         keys: Sequence[str] = (),
     ) -> None:
         keys = list(keys)
-        if channel.tells_events:
+        if channel.takes_events:
             # What happened to the same thing since takes the place of what was not delivered yet.
-            for older in [each for each in box.waiting if each.dedup_key == key and each.claimed is None]:
+            for older in [message for message in box.waiting if message.dedup_key == key and message.claimed is None]:
                 keys += [name for name in older.keys if name not in keys and action == TRIGGER]
                 box.waiting.remove(older)
         self.state.serial += 1
@@ -256,7 +295,7 @@ class _Planner:
                 subject=subject,
                 text=text,
                 queued=self.moment,
-                payload=(event or {}) if channel.tells_events else {},
+                payload=(event or {}) if channel.takes_events else {},
                 keys=keys,
             )
         )
@@ -265,9 +304,9 @@ class _Planner:
 
     def _make_room(self, box: Box, channel: Channel) -> None:
         """Of digests the oldest goes. Of events the least bad one, which came last: the next run finds it again."""
-        free = [each for each in box.waiting if each.claimed is None]
-        if channel.tells_events:
-            free = [each for each in free if each.action == TRIGGER][::-1] or free
+        free = [message for message in box.waiting if message.claimed is None]
+        if channel.takes_events:
+            free = [message for message in free if message.action == TRIGGER][::-1] or free
         for message in free[:1]:
             self._drop(box, message)
             self.crowded[channel.name] = self.crowded.get(channel.name, 0) + 1
@@ -280,8 +319,8 @@ class _Planner:
             for name, number in self.crowded.items()
         ]
         for channel in channels:
-            ready = [each for each in self.state.box(channel.name).waiting if self._may_go(each)]
-            most = self.settings.most_events if channel.tells_events else MOST_DIGESTS
+            ready = [message for message in self.state.box(channel.name).waiting if self._may_go(message)]
+            most = self.settings.most_events if channel.takes_events else MOST_DIGESTS
             if len(ready) > most:
                 self.notes.append(f"{channel.name}: {len(ready) - most} more messages wait for the next run")
             for message in ready[:most]:
@@ -291,17 +330,17 @@ class _Planner:
         return sent
 
     def _may_go(self, message: Message) -> bool:
-        quiet = self.settings.maintenance and message.action == TRIGGER and message.severity != "info"
+        quiet = self._holds(message.kind) and message.action == TRIGGER and message.severity != "info"
         return message.claimed is None and not quiet
 
 
-def _shown(message: Message, payload: dict[str, Any]) -> dict[str, Any]:
+def _shown(message: Message, payload: Any) -> dict[str, Any]:
     names = ("id", "channel", "kind", "action", "severity", "dedup_key", "subject", "text")
     return {**{name: getattr(message, name) for name in names}, "payload": payload}
 
 
 def plan_report(state: State, channels: Sequence[Channel], seen: Seen, settings: Settings, now: datetime) -> Plan:
-    """After a checklist: what is new, reminded of, or over."""
+    """After a checklist: what is new, due for a reminder, or resolved."""
     planner = _Planner(state, channels, settings, now)
     for channel in channels:
         planner.report(channel, seen)
@@ -325,14 +364,14 @@ def record(state: State, channel: str, message_id: str, delivered: bool, refused
     """
     state = copy.deepcopy(state)
     box = state.box(channel)
-    message = next((each for each in box.waiting if each.id == message_id), None)
+    message = next((entry for entry in box.waiting if entry.id == message_id), None)
     if message is None:
         return state
     if delivered or refused:
         box.waiting.remove(message)
         return state
     claim, message.attempts = message.claimed, message.attempts + 1
-    for each in box.waiting:
-        if each.claimed == claim:
-            each.claimed = None
+    for other in box.waiting:
+        if other.claimed == claim:
+            other.claimed = None
     return state

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 
-VERSION = 1
+VERSION = 2
 TRIGGER, RESOLVE = "trigger", "resolve"
 
 
@@ -22,7 +22,7 @@ class StateError(Day2Error):
 
 @dataclass
 class Known:
-    """A finding that a channel knows of. `told` is when it was last told; `quiet`: acknowledged since."""
+    """A finding that a channel knows of. `notified` is when that channel last got it; `quiet`: acknowledged since."""
 
     severity: str
     title: str
@@ -30,7 +30,7 @@ class Known:
     check: str
     cadence: str | None
     since: str
-    told: str
+    notified: str
     quiet: bool = False
 
 
@@ -38,7 +38,7 @@ class Known:
 class Message:
     """What goes to one channel. It stays here until it is delivered or given up.
 
-    `keys` are the findings that it tells as new: when it is given up they are new again. `over` are those that it tells
+    `keys` are the findings that are new in it: when it is given up they are new again. `over` are those that it reports
     as resolved: given up, they are known again. `claimed` is when a run took it to deliver it: another run at the same
     time leaves it alone.
     """
@@ -69,7 +69,7 @@ class Box:
 
 @dataclass
 class State:
-    """`serial` numbers messages; `channels` has every channel that ever was told something."""
+    """`serial` numbers messages; `channels` has every channel that ever got a message."""
 
     serial: int = 0
     channels: dict[str, Box] = field(default_factory=dict)
@@ -98,7 +98,7 @@ def from_dict(document: object) -> State:
         raise StateError(f"a field is missing or of the wrong kind ({error})") from error
 
 
-_KNOWN_TEXTS = ("severity", "title", "host", "check", "since", "told")
+_KNOWN_TEXTS = ("severity", "title", "host", "check", "since", "notified")
 _MESSAGE_TEXTS = ("id", "channel", "kind", "action", "severity", "dedup_key", "subject", "text", "queued")
 
 
@@ -116,7 +116,7 @@ def _message(entry: Mapping[str, Any]) -> Message:
     _expect(entry, ("attempts",), int)
     _expect(entry, ("claimed",), (str, type(None)))
     over = entry.get("over") or {}
-    return Message(**{**entry, "over": {str(key): _known(each) for key, each in over.items()}})
+    return Message(**{**entry, "over": {str(key): _known(finding) for key, finding in over.items()}})
 
 
 def _expect(entry: Mapping[str, Any], names: tuple[str, ...], kind: type | tuple[type, ...]) -> None:

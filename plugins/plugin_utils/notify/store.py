@@ -28,7 +28,7 @@ _PAUSE_SECONDS = 0.05
 
 
 class StoreError(Day2Error):
-    """What was told so far cannot be read or written. Messages can be sent all the same."""
+    """What channels know so far cannot be read or written. Messages can be sent all the same."""
 
 
 class Store:
@@ -61,13 +61,13 @@ class Store:
             return State(), None
         except (ValueError, RecursionError, StateError) as error:
             if look_only:
-                return State(), f"{self.path} is damaged: findings may be told again"
+                return State(), f"{self.path} is damaged: channels may be notified again"
             aside = self.path.with_name(f"{self.path.stem}.damaged-{now:%Y%m%dT%H%M%SZ}")
             try:
                 os.replace(self.path, aside)
             except OSError as refused:
                 raise StoreError(f"{self.path} is damaged and cannot be moved: {refused.strerror}") from error
-            return State(), f"{self.path} was damaged and is now {aside.name}: findings may be told again"
+            return State(), f"{self.path} was damaged and is now {aside.name}: channels may be notified again"
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
 

@@ -45,12 +45,16 @@ class Changes:
     resolved: list[tuple[str, Known, str]] = field(default_factory=list)
 
     @property
-    def worth_telling(self) -> bool:
+    def any(self) -> bool:
         return bool(self.new or self.due or self.resolved)
 
     @property
+    def bad(self) -> list[Finding]:
+        return [finding for finding, _was in self.new] + self.still
+
+    @property
     def severity(self) -> str:
-        """The worst of what is told as bad, or of what is told as over."""
+        """The worst of what is bad; where nothing is, of what is resolved."""
         bad = [finding.severity for finding, _was in self.new] + [finding.severity for finding in self.due]
         return worst(bad or [known.severity for _key, known, _how in self.resolved])
 
@@ -79,7 +83,7 @@ def subject(words: Words, head: str) -> str:
 def digest_subject(words: Words, changes: Changes, seen: Seen) -> str:
     """One finding is named; more are counted."""
     run = f" ({seen.cadence})" if seen.cadence else ""
-    bad = [finding for finding, _was in changes.new] + changes.still
+    bad = changes.bad
     if not bad and len(changes.resolved) == 1:
         _key, known, _how = changes.resolved[0]
         return subject(words, f"RESOLVED: {known.host}: {known.title}{run}")

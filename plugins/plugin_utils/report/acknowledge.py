@@ -12,7 +12,10 @@ from datetime import datetime, time, timedelta, timezone
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ansible_collections.day2.ops.plugins.module_utils.checks.entries import meant
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import day, rfc3339
 
 _FIELDS = ("id", "host", "owner", "reason", "until")
 _REQUIRED = ("id", "owner", "reason", "until")
@@ -21,7 +24,7 @@ _REQUIRED = ("id", "owner", "reason", "until")
 _BEYOND_LEASES = ("step", "steps", "maintenance", "backup", "certificate", "disk", "schedule")
 
 
-class AcknowledgementError(ValueError):
+class AcknowledgementError(Day2Error):
     """Entries that cannot be taken; the message names each and its field."""
 
 
@@ -49,7 +52,7 @@ def parse(entries: object) -> list[Acknowledgement]:
     found = [_read(number, entry, problems) for number, entry in enumerate(entries, start=1)]
     if problems:
         raise AcknowledgementError("; ".join(problems))
-    return [each for each in found if each is not None]
+    return [entry for entry in found if entry is not None]
 
 
 def _read(number: int, entry: object, problems: list[str]) -> Acknowledgement | None:
@@ -58,9 +61,7 @@ def _read(number: int, entry: object, problems: list[str]) -> Acknowledgement | 
         return None
     name = f"entry {number} ('{entry['id']}')" if entry.get("id") else f"entry {number}"
     before = len(problems)
-    problems += [
-        f"{name}: '{field}' is no field; there are {', '.join(_FIELDS)}" for field in entry if field not in _FIELDS
-    ]
+    problems += [f"{name}: '{field}' is no field; {meant(field, _FIELDS)}" for field in entry if field not in _FIELDS]
     problems += [f"{name}: '{field}' is missing" for field in _REQUIRED if not str(entry.get(field) or "").strip()]
     until = None
     if entry.get("until"):
@@ -95,8 +96,8 @@ def _end(text: object) -> datetime | None:
     written = str(text).strip()
     try:
         if len(written) == len("2026-01-31"):
-            day = datetime.strptime(written, "%Y-%m-%d")
-            return datetime.combine(day, time(), timezone.utc) + timedelta(days=1)
+            begins = datetime.strptime(written, "%Y-%m-%d").replace(tzinfo=timezone.utc)
+            return begins + timedelta(days=1)
         moment = datetime.fromisoformat(written.replace("Z", "+00:00"))
     except ValueError:
         return None
@@ -104,7 +105,7 @@ def _end(text: object) -> datetime | None:
 
 
 def apply(row: Result, host: str, entries: Sequence[Acknowledgement], now: datetime) -> Result:
-    """A finding with its acknowledgement, if there is one; one that has ended is told in the message."""
+    """A finding with its acknowledgement, if there is one; one that has ended is named in the message."""
     if not row.alarming:
         return row
     fitting = [entry for entry in entries if entry.concerns(host, row)]
@@ -121,8 +122,8 @@ def apply(row: Result, host: str, entries: Sequence[Acknowledgement], now: datet
 def _day(until: datetime) -> str:
     """The day as it was written, or the time."""
     if until.time() == time():
-        return (until - timedelta(days=1)).strftime("%Y-%m-%d")
-    return until.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return day(until - timedelta(days=1))
+    return rfc3339(until)
 
 
 def words(acknowledged: Mapping[str, Any]) -> str:

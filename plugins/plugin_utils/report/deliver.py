@@ -6,23 +6,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
 from ansible.utils.color import stringc
-from ansible.utils.display import Display
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
 from ansible_collections.day2.ops.plugins.plugin_utils.report import terminal, write
 from ansible_collections.day2.ops.plugins.plugin_utils.report.document import Report, verdict
-
-display = Display()
-
-# Read at import, which happens before ansible forks: a worker's standard output is no terminal.
-_TERMINAL_WIDTH = shutil.get_terminal_size().columns if os.isatty(1) else None
+from ansible_collections.day2.ops.plugins.plugin_utils.report.speak import TERMINAL_WIDTH, speak
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
@@ -76,11 +69,11 @@ def deliver(report: Report, directory: Path, check_mode: bool, again: bool = Fal
 
 
 def _show(report: Report, place: str) -> None:
-    text = terminal.render(report, place, _TERMINAL_WIDTH)
-    painted = terminal.render(report, place, _TERMINAL_WIDTH, paint)
+    text = terminal.render(report, place, TERMINAL_WIDTH)
+    painted = terminal.render(report, place, TERMINAL_WIDTH, paint)
     if painted == text:
-        display.display("\n" + text)
+        speak("\n" + text)
         return
-    display.display("\n" + painted, screen_only=True)
+    speak("\n" + painted, screen_only=True)
     if C.DEFAULT_LOG_PATH:
-        display.display("\n" + text, log_only=True)
+        speak("\n" + text, log_only=True)

@@ -9,22 +9,19 @@ A host's value is what `register` left: a checklist result, an unreachable or a 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ansible_collections.day2.ops.plugins.module_utils.checks import judge
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status, summarise, worst
-from ansible_collections.day2.ops.plugins.module_utils.checks.sustained import parse as parse_sustained
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import rfc3339_ms
 from ansible_collections.day2.ops.plugins.plugin_utils.report.acknowledge import Acknowledgement, apply, of_leases
+from ansible_collections.day2.ops.plugins.plugin_utils.report.rows import read_row, seconds, synthetic
 from ansible_collections.day2.ops.plugins.plugin_utils.report.text import one_line, plain
 
 SCHEMA_VERSION = "1.1"
-EVIDENCE_LINES = 20
 FINDINGS = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING)
 RANK = {status: place for place, status in enumerate(Status)}
 
@@ -114,6 +111,7 @@ class Report:
     hosts: list[HostReport]
     started: datetime
     finished: datetime
+    # The steps of all hosts in the order in which they were taken: results with the name of their host.
     steps: list[dict[str, Any]] = field(default_factory=list)
     # What went wrong beside the checks, a line each.
     notes: list[str] = field(default_factory=list)
@@ -154,8 +152,8 @@ class Report:
             "title": run.title,
             "system": run.system,
             "cadence": run.cadence,
-            "started": rfc3339(self.started),
-            "finished": rfc3339(self.finished),
+            "started": rfc3339_ms(self.started),
+            "finished": rfc3339_ms(self.finished),
             "duration": self.duration,
             "status": self.status.value,
             "fail_on": run.fail_on,
@@ -190,7 +188,10 @@ def build(
     """
     values, taken = list(values), steps or {}
     hosts = [read_host(name, value, now, run.cadence) for name, value in values]
-    hosts = [_with_steps(host, taken[host.host], now) if host.host in taken else host for host in hosts]
+    rows_of = {host.host: _step_rows(taken[host.host], host, now, run.cadence) for host in hosts if host.host in taken}
+    hosts = [
+        _with_steps(host, rows_of[host.host], taken[host.host]) if host.host in rows_of else host for host in hosts
+    ]
     started = _started(hosts, now, run.began)
     hosts, notes = remember(hosts) if remember is not None else (hosts, [])
     for place, ((_name, value), host) in enumerate(zip(values, hosts)):
@@ -198,24 +199,46 @@ def build(
         if known and host.refused is None:
             rows = [apply(row, host.host, known, now) for row in host.results]
             hosts[place] = HostReport(host.host, rows, host.duration, host.reachable)
-    return Report(run, hosts, started, now, notes=notes)
+    return Report(run, hosts, started, now, _steps_in_order(rows_of), notes)
 
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps of a host: the records of those that were taken, and why they ended early."""
+    """The steps of a host: the records of those that were taken, why they ended early, and why there are none.
+
+    `none` is well, `missing` is not: the host's checks look at what nothing was done for.
+    """
 
     results: object = ()
     failed: str | None = None
+    none: str | None = None
+    missing: str | None = None
 
 
-def _with_steps(host: HostReport, steps: Steps, now: datetime) -> HostReport:
+def _step_rows(steps: Steps, host: HostReport, now: datetime, cadence: str | None) -> list[Result]:
     rows = [read_row(row, now) for row in steps.results] if isinstance(steps.results, (list, tuple)) else []
     if steps.failed:
-        rows.append(_synthetic("steps", Status.CRITICAL, one_line(plain(steps.failed)), now))
-    # Where steps were taken, a playbook without checks of its own has something to tell.
+        rows.append(synthetic("steps", Status.CRITICAL, one_line(plain(steps.failed)), now, cadence))
+    # A host without steps and checks has a finding that says so; this must not stand in its place.
+    for why, status in ((steps.none, Status.SKIPPED), (steps.missing, Status.CRITICAL)):
+        if why and not host.empty and host.reachable:
+            rows.append(synthetic("steps", status, one_line(plain(why)), now, cadence))
+    return rows
+
+
+def _with_steps(host: HostReport, rows: list[Result], steps: Steps) -> HostReport:
+    # Where steps were taken, a playbook without checks of its own has something to report.
     kept = [] if rows and host.empty else host.results
+    why = steps.none or steps.missing
+    if kept and host.empty and why:
+        (row,) = kept
+        kept = [replace(row, message=f"{one_line(plain(why))}; and {row.message}")]
     return HostReport(host.host, [*kept, *rows], host.duration, host.reachable, host.refused)
+
+
+def _steps_in_order(rows_of: Mapping[str, list[Result]]) -> list[dict[str, Any]]:
+    steps = [{"host": host, **row.to_dict()} for host, rows in rows_of.items() for row in rows]
+    return sorted(steps, key=lambda step: str(step["started"]))
 
 
 def read_host(name: str, value: object, now: datetime, cadence: str | None = None) -> HostReport:
@@ -224,7 +247,7 @@ def read_host(name: str, value: object, now: datetime, cadence: str | None = Non
     if not isinstance(value, Mapping) or value.get("skipped"):
         return _without_checklist(host, Status.UNKNOWN, "no checklist ran on this host", now)
     if value.get("unreachable"):
-        row = _synthetic("reachable", Status.CRITICAL, _why_unreachable(value), now)
+        row = synthetic("reachable", Status.CRITICAL, _why_unreachable(value), now)
         return HostReport(host, [row], reachable=False)
     if value.get("failed"):
         message = one_line(plain(value.get("msg") or "")) or "the checklist failed and did not say why"
@@ -246,7 +269,7 @@ def read_host(name: str, value: object, now: datetime, cadence: str | None = Non
         # A misspelt variable looks like this; nobody looked at the host, so it is not fine.
         none = f"no check is defined for this host{hint}"
         return replace(_without_checklist(host, Status.UNKNOWN, none, now), empty=True)
-    return HostReport(host, [read_row(row, now) for row in rows], duration=_seconds(value.get("duration")))
+    return HostReport(host, [read_row(row, now) for row in rows], duration=seconds(value.get("duration")))
 
 
 def _of_loop(rows: Iterable[Any]) -> list[Any]:
@@ -261,87 +284,13 @@ def _of_loop(rows: Iterable[Any]) -> list[Any]:
 def _without_checklist(
     host: str, status: Status, message: str, now: datetime, refused: str | None = None
 ) -> HostReport:
-    return HostReport(host, [_synthetic("checklist", status, message, now)], refused=refused)
-
-
-def _synthetic(check: str, status: Status, message: str, now: datetime) -> Result:
-    title, probe = {
-        "reachable": ("Connection", "connection"),
-        "checklist": ("Checklist", "checklist"),
-        "steps": ("Steps", "steps"),
-    }[check]
-    return Result(check, title, probe, status, None, None, message, None, None, [], [], rfc3339(now), 0.0)
+    return HostReport(host, [synthetic("checklist", status, message, now)], refused=refused)
 
 
 def _why_unreachable(value: Mapping[Any, Any]) -> str:
     said = _KNOWN_HOSTS.sub("", plain(value.get("msg") or ""))
     reason = _NOISE.sub("", one_line(said)).rstrip(".")
     return f"cannot be reached: {reason}" if reason else "cannot be reached"
-
-
-def read_row(raw: object, now: datetime) -> Result:
-    """A result as a module returned it or a report has it; what is malformed in it is unknown."""
-    if not isinstance(raw, Mapping):
-        return _synthetic("checklist", Status.UNKNOWN, "an entry of the result is not a check", now)
-    check = plain(raw.get("id") or "unnamed")
-    message = plain(raw.get("message") or "")
-    try:
-        status = Status(raw.get("status"))
-    except ValueError:
-        status, message = Status.UNKNOWN, f"the check returned no known status. {message}".strip()
-    unit = raw.get("unit")
-    return Result(
-        id=check,
-        title=plain(raw.get("title") or check),
-        probe=plain(raw.get("probe") or ""),
-        status=status,
-        value=_value(raw.get("value")),
-        unit=plain(unit) if unit else None,
-        message=message,
-        warning=_threshold(raw.get("warning")),
-        critical=_threshold(raw.get("critical")),
-        evidence=_texts(raw.get("evidence"))[:EVIDENCE_LINES],
-        ref=_texts(raw.get("ref")),
-        started=plain(raw.get("started") or rfc3339(now)),
-        duration=_seconds(raw.get("duration")),
-        sustained=_sustained(raw.get("sustained")),
-    )
-
-
-def _sustained(raw: object) -> str | None:
-    try:
-        return plain(raw) if raw and parse_sustained(plain(raw)) else None
-    except QuantityError:
-        return None
-
-
-def _value(raw: object) -> float | int | str | bool | None:
-    if raw is None or isinstance(raw, bool):
-        return raw
-    if isinstance(raw, int):
-        return int(raw)
-    if isinstance(raw, float):
-        # JSON has no NaN and no infinity
-        return float(raw) if math.isfinite(raw) else None
-    return plain(raw)
-
-
-def _threshold(raw: object) -> str | list[str] | None:
-    if raw is None:
-        return None
-    return _texts(raw) if isinstance(raw, (list, tuple)) else plain(raw)
-
-
-def _texts(raw: object) -> list[str]:
-    if raw is None:
-        return []
-    return [plain(entry) for entry in raw] if isinstance(raw, (list, tuple)) else [plain(raw)]
-
-
-def _seconds(raw: object) -> float:
-    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not math.isfinite(raw):
-        return 0.0
-    return max(0.0, float(raw))
 
 
 def _host_order(host: HostReport) -> tuple[Any, ...]:
@@ -368,10 +317,6 @@ def parse_time(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-
-
-def rfc3339(moment: datetime) -> str:
-    return judge.rfc3339(moment.timestamp())
 
 
 def count_words(summary: Mapping[str, int], statuses: Iterable[Status] = Status) -> str:

@@ -9,11 +9,11 @@ Values are not templated unless they have to be: 50,000 results have nothing to 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.plugin_utils.joined import join, names_of
 
 Entry = TypeVar("Entry")
 
@@ -38,6 +38,13 @@ class Hosts:
         for host in self.names:
             yield host, self._raw(host).get(variable)
 
+    def values(self, variable: str) -> dict[str, Any]:
+        """Each host and what it has in a variable; hosts without it are left out."""
+        found = {host: self._raw(host) for host in self.names}
+        return {
+            host: self._plain(host, variable, values[variable]) for host, values in found.items() if variable in values
+        }
+
     def systems(self) -> str:
         """The systems that the hosts belong to, in the order in which they come."""
         named = {host: self._raw(host).get("day2_system") for host in self.names}
@@ -61,8 +68,7 @@ class Hosts:
 
     def read_joined(self, variable: str, parse: Callable[[Any], list[Entry]]) -> dict[str, list[Entry]]:
         """Each host's entries of `variable` and of every `variable_<anything>`, as with lists of checks."""
-        pattern = re.compile(rf"{re.escape(variable)}(_.+)?")
-        return self._read(lambda names: sorted(name for name in names if pattern.fullmatch(name)), parse)
+        return self._read(lambda names: names_of(names, variable), parse)
 
     def _read(
         self, choose: Callable[[Mapping[str, Any]], list[str]], parse: Callable[[Any], list[Entry]]
@@ -76,14 +82,12 @@ class Hosts:
             if not names:
                 continue
             lists = [self._plain(host, name, values[name]) for name in names]
-            joined: Any = lists[0]
-            if len(lists) > 1 and all(isinstance(each, (list, tuple)) for each in lists):
-                joined = [entry for each in lists for entry in each]
+            joined = lists[0] if len(lists) == 1 else join(lists)
             text = str(joined)
             if text not in known:
                 try:
                     known[text] = parse(joined)
-                except ValueError as error:
+                except Day2Error as error:
                     raise VariableError(f"{', '.join(names)} of {host}: {error}") from error
             found[host] = known[text]
         return found

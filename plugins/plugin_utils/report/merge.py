@@ -21,8 +21,8 @@ from ansible_collections.day2.ops.plugins.plugin_utils.report.document import (
     Report,
     Run,
     parse_time,
-    read_row,
 )
+from ansible_collections.day2.ops.plugins.plugin_utils.report.rows import read_row
 from ansible_collections.day2.ops.plugins.plugin_utils.report.text import plain
 
 _FILE = "report.json"
@@ -112,6 +112,7 @@ def merge(parts: Sequence[Part], fail_on: str) -> Report:
                     f" '{part.document.get(field)}' and '{last.get(field)}'"
                 )
     hosts: dict[str, HostReport] = {}
+    steps: dict[str, list[dict[str, Any]]] = {}
     notes: dict[str, None] = {}
     for part in parts:
         notes.update((plain(note), None) for note in part.document["notes"])
@@ -120,6 +121,7 @@ def merge(parts: Sequence[Part], fail_on: str) -> Report:
             if host.host in hosts:
                 notes[f"{host.host} is in several parts; the last one counts"] = None
             hosts[host.host] = host
+            steps[host.host] = _steps(part, host.host)
     systems = dict.fromkeys(name for part in parts for name in plain(part.document.get("system") or "").split(", "))
     run = Run(
         run_id=plain(last["run_id"]),
@@ -131,8 +133,14 @@ def merge(parts: Sequence[Part], fail_on: str) -> Report:
         joined=True,
     )
     started = min(parse_time(str(part.document["started"])) or part.finished for part in parts)
-    steps = [step for part in parts for step in part.document["steps"]]
-    return Report(run, list(hosts.values()), started, parts[-1].finished, steps=steps, notes=list(notes))
+    in_order = sorted((step for taken in steps.values() for step in taken), key=lambda step: str(step["started"]))
+    return Report(run, list(hosts.values()), started, parts[-1].finished, in_order, list(notes))
+
+
+def _steps(part: Part, host: str) -> list[dict[str, Any]]:
+    """The steps that a part has of a host."""
+    found = [step for step in part.document["steps"] if isinstance(step, Mapping) and step.get("host") == host]
+    return [{"host": host, **_row(step, part.finished).to_dict()} for step in found]
 
 
 def _host(part: Part, raw: object) -> HostReport:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
     BYTE_RATE,
     BYTES,
     DURATION,
     PERCENT,
     RATE,
 )
-from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
 from ansible_collections.day2.ops.plugins.plugin_utils.report.document import HostReport, Report
 from ansible_collections.day2.ops.plugins.plugin_utils.report.show import unit_of
 

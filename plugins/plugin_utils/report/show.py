@@ -6,16 +6,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import (
+from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import (
     NO_UNIT,
     QuantityError,
     Unit,
     format_quantity,
     parse_unit,
 )
-from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result
 
 
 @lru_cache(maxsize=1024)
@@ -38,6 +39,11 @@ def value_text(row: Result) -> str:
         return row.value
     unit = unit_of(row.unit)
     return format_quantity(row.value, unit) if unit else f"{row.value} {row.unit}"
+
+
+def short_refs(refs: Sequence[str]) -> str:
+    """`OE-D03 +2`: the first id of the manual's items and how many more there are; nothing without any."""
+    return f"{refs[0]} +{len(refs) - 1}" if len(refs) > 1 else "".join(refs)
 
 
 def thresholds(row: Result) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import readable
 from ansible_collections.day2.ops.plugins.plugin_utils.report.acknowledge import words
 from ansible_collections.day2.ops.plugins.plugin_utils.report.document import (
     HostReport,
@@ -16,6 +17,7 @@ from ansible_collections.day2.ops.plugins.plugin_utils.report.document import (
     hosts_word,
     verdict,
 )
+from ansible_collections.day2.ops.plugins.plugin_utils.report.show import short_refs
 from ansible_collections.day2.ops.plugins.plugin_utils.report.text import columns, one_line, pad, shorten
 
 Paint = Callable[[str, Status], str]
@@ -26,6 +28,7 @@ _WIDEST_TITLE = 40
 _WIDEST_REF = 16
 # Less than this of a message says nothing: the terminal wraps the line instead.
 _LEAST_MESSAGE = 24
+_NO_CHECKS = frozenset(("step", "steps", "checklist", "connection"))
 
 
 def _unpainted(text: str, _status: Status) -> str:
@@ -65,7 +68,7 @@ class _Printer:
 
     def _heading(self) -> str:
         run = self.report.run
-        parts = [run.title, run.system, run.cadence or "", self.report.started.strftime("%Y-%m-%d %H:%M:%S UTC")]
+        parts = [run.title, run.system, run.cadence or "", readable(self.report.started)]
         return one_line(" · ".join(part for part in parts if part))
 
     def _word(self, status: Status) -> str:
@@ -77,7 +80,7 @@ class _Printer:
 
     def _rows(self, host: HostReport) -> Iterator[str]:
         rows = [row for row in host.results if row.alarming or not self.only_findings]
-        refs = [shorten(one_line(" ".join(row.ref)), _WIDEST_REF) for row in rows]
+        refs = [shorten(one_line(short_refs(row.ref)), _WIDEST_REF) for row in rows]
         titles = [shorten(one_line(row.title), _WIDEST_TITLE) for row in rows]
         ref_width = max(map(columns, refs), default=0)
         title_width = max(map(columns, titles), default=0)
@@ -91,7 +94,9 @@ class _Printer:
                 message = one_line(f"{words(row.acknowledged)} · {row.message}")
             # The name by which a finding is acknowledged.
             name = f"  [{one_line(row.id)}]" if row.alarming else ""
-            if self.width and self.width - before >= _LEAST_MESSAGE:
+            # What keeps a step or a checklist from running says what to type: the terminal wraps it.
+            whole = row.alarming and row.probe in _NO_CHECKS
+            if self.width and self.width - before >= _LEAST_MESSAGE and not whole:
                 message = shorten(message, self.width - before - columns(name))
             message += name
             cells = [status, pad(ref, ref_width), pad(title, title_width), message]

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
 import secrets
 import shutil
@@ -29,6 +31,8 @@ LATEST = "latest"
 _PARTIAL = ".partial-"
 # A report takes seconds to write: what is older than this was left by a run that was killed.
 _ABANDONED_SECONDS = 3600.0
+# Of linux/fcntl.h and linux/fs.h.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _DIRECTORY_MODE = 0o750
 _FILE_MODE = 0o640
 
@@ -63,8 +67,10 @@ def write(report: Report, directory: Path, again: bool = False) -> dict[str, str
         try:
             _fill(partial, report)
             if final.exists():
-                os.rename(final, directory / f"{_PARTIAL}{place}-{secrets.token_hex(4)}")
-            os.rename(partial, final)
+                _exchange(partial, final)
+                _discard(partial)
+            else:
+                os.rename(partial, final)
         except BaseException:
             _discard(partial)
             raise
@@ -76,6 +82,32 @@ def write(report: Report, directory: Path, again: bool = False) -> dict[str, str
             "Set day2_report_dir to a directory that the user running ansible on the controller can write."
         ) from error
     return paths(directory, report.run)
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Swap two directories of reports in one step: whoever looks, also after a kill, finds the old one or the new one.
+
+    Where the file system cannot (NFS, kernels before 3.15), each file of the new one replaces its own in one step, the
+    JSON, which is what other runs read, last.
+    """
+    if _renameat2(new, old):
+        return
+    for name in sorted((name for name, _render in FILES.values()), key=lambda name: name == FILES["json"][0]):
+        os.replace(new / name, old / name)
+    _sync_directory(old)
+
+
+def _renameat2(new: Path, old: Path) -> bool:
+    """Whether the two were exchanged. Python has no name for this system call."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        return False
+    if call(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(old), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(old))
 
 
 def check_free(directory: Path, run: Run) -> None:

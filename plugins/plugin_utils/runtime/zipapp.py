@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""`day2ctl` as one file: the collection's module_utils in a zip archive that Python runs.
+"""`day2ctl` as one file: what it needs of the collection's module_utils in a zip archive that Python runs.
 
-The same sources make the same bytes, so that copying it again changes nothing.
+That is its main file and what this imports, directly or not, also within functions. The same sources make the same
+bytes, so that copying it again changes nothing.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ import hashlib
 import io
 import os
 import zipfile
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
-_PACKAGE = "ansible_collections/day2/ops"
-# What of module_utils the program needs; probes and backups stay with Ansible.
-_AREAS = ("checks", "ctl", "errors.py", "maintenance", "network", "process")
+from ansible_collections.day2.ops.plugins.plugin_utils.closure import PACKAGE, UTILS, closure
+
 _MAIN = """\
 import sys
+if sys.argv[1:] == ["logs", "tend"]:
+    # Before anything else is imported: most ticks of the timer have nothing to do.
+    from ansible_collections.day2.ops.plugins.module_utils.rotation.quiet import nothing_is_due
+    if nothing_is_due():
+        sys.exit()
 from ansible_collections.day2.ops.plugins.module_utils.ctl.main import main
 sys.exit(main(sys.argv[1:], "{version}"))
 """
@@ -31,15 +34,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def sources() -> dict[str, bytes]:
     """Each file's path in the archive, and its content."""
-    utils = ROOT / "plugins" / "module_utils"
-    found = {}
-    for area in _AREAS:
-        place = utils / area
-        files = [place] if place.is_file() else sorted(place.rglob("*.py"))
-        for path in files:
-            found[f"{_PACKAGE}/plugins/module_utils/{path.relative_to(utils)}"] = path.read_bytes()
-    for folder in ("ansible_collections", "ansible_collections/day2", _PACKAGE, f"{_PACKAGE}/plugins",
-                   f"{_PACKAGE}/plugins/module_utils"):  # fmt: skip
+    found = {path: text.encode() for path, text in closure([f"{UTILS}.ctl.main"]).items()}
+    for folder in ("ansible_collections", "ansible_collections/day2", PACKAGE, f"{PACKAGE}/plugins",
+                   f"{PACKAGE}/plugins/module_utils"):  # fmt: skip
         found.setdefault(f"{folder}/__init__.py", b"")
     return found
 

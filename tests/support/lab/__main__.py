@@ -1,7 +1,7 @@
 # Copyright: day2.ops contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`lab image | up | s3 | down | exec | status`: see docs/lab.md."""
+"""`lab image | up | s3 | kill | down | exec | status | pristine`: see docs/lab.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from . import image
+from . import image, pristine, rootfs
 from .environment import CHECKOUT, Lab, prefix
 from .podman import LabError, Podman
 
@@ -36,6 +36,10 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("s3", help="start an S3 for a lab's hosts; print its address")
     verb.add_argument("name")
     verb.set_defaults(act=_s3)
+    verb = verbs.add_parser("kill", help="end a host as a power cut does; it stays, and `up` starts it again")
+    verb.add_argument("name")
+    verb.add_argument("host")
+    verb.set_defaults(act=_kill)
     verb = verbs.add_parser("down", help="remove a lab and all of its hosts")
     verb.add_argument("name")
     verb.set_defaults(act=_down)
@@ -44,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("host")
     verb.add_argument("argv", nargs=argparse.REMAINDER)
     verb.set_defaults(act=_exec)
+    verb = verbs.add_parser("pristine", help="run a command in a new clone on a fresh Debian with git and make alone")
+    verb.add_argument("argv", nargs=argparse.REMAINDER)
+    verb.set_defaults(act=_pristine)
     verb = verbs.add_parser("status", help="what of this checkout is up")
     verb.set_defaults(act=_status)
     return parser
@@ -59,7 +66,7 @@ def _host(text: str) -> tuple[str, str]:
 def _image(options: argparse.Namespace) -> int:
     del options
     state = CHECKOUT / ".lab"
-    print(image.ensure(Podman(state), state))
+    print(rootfs.ensure(Podman(state), state, image.RECIPE))
     return 0
 
 
@@ -77,6 +84,11 @@ def _s3(options: argparse.Namespace) -> int:
     return 0
 
 
+def _kill(options: argparse.Namespace) -> int:
+    Lab(options.name).kill(options.host)
+    return 0
+
+
 def _down(options: argparse.Namespace) -> int:
     removed = Lab(options.name).down()
     print(f"lab {options.name}: removed {', '.join(removed) if removed else 'nothing, it was not up'}")
@@ -85,10 +97,18 @@ def _down(options: argparse.Namespace) -> int:
 
 def _exec(options: argparse.Namespace) -> int:
     lab = Lab(options.name)
-    argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+    argv = _command(options.argv)
     terminal = ["-it"] if sys.stdin.isatty() and sys.stdout.isatty() else ["-i"]
     command = [str(lab.podman.wrapper), "exec", *terminal, lab.container(options.host), *(argv or ["bash"])]
     os.execv(command[0], command)
+
+
+def _pristine(options: argparse.Namespace) -> int:
+    return pristine.run(_command(options.argv))
+
+
+def _command(argv: list[str]) -> list[str]:
+    return argv[1:] if argv[:1] == ["--"] else argv
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -97,9 +117,9 @@ def _status(options: argparse.Namespace) -> int:
     shown = podman.run(
         "ps", "--all", "--filter", f"name=^{prefix()}-", "--format", "{{.Names}}\t{{.Status}}\t{{.Image}}"
     )
-    cached = podman.succeeds("image", "exists", image.tag())
+    cached = podman.succeeds("image", "exists", image.RECIPE.tag())
     print(shown.strip() or f"no hosts are up ({prefix()}-*)")
-    print(f"image {image.tag()}: {'cached' if cached else 'not built yet'}")
+    print(f"image {image.RECIPE.tag()}: {'cached' if cached else 'not built yet'}")
     return 0
 
 

@@ -14,15 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import image, s3, shipping, ssh
+from . import image, ready, rootfs, s3, shipping, ssh
 from .podman import LabError, Podman, atomic_write
-from .waiting import WaitTimeout, wait_for
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-BOOT_LIMIT = 60.0
-# ufw and nftables inside; ping.
-CAPABILITIES = ("NET_ADMIN", "NET_RAW")
 
 
 def prefix(checkout: Path = CHECKOUT) -> str:
@@ -66,7 +62,7 @@ class Lab:
             if not NAME.fullmatch(name):
                 raise LabError(f"{name!r} is no name for a host: letters, digits and dashes")
             shipping.check_type(kind)
-        base = image.ensure(self.podman, self.state)
+        base = rootfs.ensure(self.podman, self.state, image.RECIPE)
         if not self.podman.succeeds("network", "exists", self.network):
             self.podman.run("network", "create", self.network)
         key = ssh.ensure_key(self.folder)
@@ -79,6 +75,10 @@ class Lab:
     def s3(self) -> str:
         """The address of an S3 for the lab's hosts, which are up: the gateway is there with the first of them."""
         return s3.ensure(self.podman, self.network, self.folder)
+
+    def kill(self, host: str) -> None:
+        """End a host at once, as a power cut does."""
+        self.podman.run("kill", self.container(host))
 
     def down(self) -> list[str]:
         """Remove the lab; return the containers that were there."""
@@ -106,47 +106,33 @@ class Lab:
 
     def _bring_up(self, base: str, key: Path, name: str, kind: str) -> Host:
         container = self.container(name)
-        self._ensure_running(base, name, container)
-        self._wait_until_booted(container)
+        made = self._ensure_running(base, name, kind, container)
+        self.podman.wait_until_booted(container)
         form = "{{.Id}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         identity, address = self.podman.run("inspect", container, "--format", form).split()
+        if made:
+            ready.own_directories(self.podman, container)
         ssh.prepare_host(self.podman, container, key)
         shipping.provision(self.podman, container, kind)
         return Host(name, kind, container, address, f"{container}-{identity[:8]}")
 
-    def _ensure_running(self, base: str, name: str, container: str) -> None:
-        seen = self.podman.try_run("inspect", container, "--format", "{{.State.Status}} {{.ImageName}}")
+    def _ensure_running(self, base: str, name: str, kind: str, container: str) -> bool:
+        """Whether the container is a new one."""
+        form = '{{.State.Status}} {{index .Config.Labels "day2.base"}}'
+        seen = self.podman.try_run("inspect", container, "--format", form)
         status, _space, made_of = seen.stdout.decode().strip().partition(" ")
         if status == "running" and made_of == base:
-            return
+            return False
         if status == "exited" and made_of == base:
             self.podman.run("start", container)
-            return
+            return False
         if status:
             self.podman.run("rm", "--force", "--time", "0", "--volumes", container)
-        capabilities = [f"--cap-add={capability}" for capability in CAPABILITIES]
         place = ["--network", self.network, "--network-alias", name, "--hostname", name]
-        identity = ["--name", container, "--label", f"day2.lab={self.network}"]
-        self.podman.run("run", "-d", "--systemd=always", *identity, *place, *capabilities, base)
-
-    def _wait_until_booted(self, container: str) -> None:
-        """Degraded will do: a lab's host may have a unit that is down on purpose."""
-        try:
-            wait_for(
-                lambda: self._system_state(container),
-                lambda state: state in ("running", "degraded"),
-                BOOT_LIMIT,
-                f"{container} has booted",
-            )
-        except WaitTimeout as error:
-            journal = self.podman.try_run("exec", container, "journalctl", "--no-pager", "-n", "40")
-            console = self.podman.try_run("logs", "--tail", "20", container)
-            said = b"".join((journal.stdout, journal.stderr, console.stdout, console.stderr))
-            raise LabError(f"{error}\n{said.decode(errors='replace').strip()}") from error
-
-    def _system_state(self, container: str) -> str:
-        seen = self.podman.try_run("exec", container, "systemctl", "is-system-running")
-        return (seen.stdout or seen.stderr).decode(errors="replace").strip()
+        identity = ["--name", container, "--label", f"day2.lab={self.network}", "--label", f"day2.base={base}"]
+        made = ready.ensure(self.podman, base, kind, name)
+        self.podman.run("run", "-d", "--systemd=always", *identity, *place, *ready.CAPABILITIES, made)
+        return True
 
     def _publish(self, hosts: list[Host]) -> None:
         ssh.write_config(self.podman, self.folder, {host.alias: host for host in hosts})

@@ -13,10 +13,13 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from .waiting import WaitTimeout, wait_for
+
 # More than a lab's hosts need. A process without CAP_SYS_RESOURCE cannot raise its limits, so
 # what the shell has is an upper bound.
 MAX_FILES = 20000
 MAX_PROCESSES = 4096
+BOOT_LIMIT = 60.0
 
 
 class LabError(Exception):
@@ -97,3 +100,22 @@ class Podman:
 
     def succeeds(self, *arguments: str) -> bool:
         return self.try_run(*arguments).returncode == 0
+
+    def wait_until_booted(self, container: str) -> None:
+        """Degraded will do: a lab's host may have a unit that is down on purpose."""
+        try:
+            wait_for(
+                lambda: self._system_state(container),
+                lambda state: state in ("running", "degraded"),
+                BOOT_LIMIT,
+                f"{container} has booted",
+            )
+        except WaitTimeout as error:
+            journal = self.try_run("exec", container, "journalctl", "--no-pager", "-n", "40")
+            console = self.try_run("logs", "--tail", "20", container)
+            said = b"".join((journal.stdout, journal.stderr, console.stdout, console.stderr))
+            raise LabError(f"{error}\n{said.decode(errors='replace').strip()}") from error
+
+    def _system_state(self, container: str) -> str:
+        seen = self.try_run("exec", container, "systemctl", "is-system-running")
+        return (seen.stdout or seen.stderr).decode(errors="replace").strip()

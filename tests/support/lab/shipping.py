@@ -33,8 +33,8 @@ def types() -> list[str]:
 def provision(podman: Podman, container: str, kind: str) -> None:
     if kind == BARE:
         return
-    archive, digest = _archive(kind)
-    fresh = f'[ "$(cat {STAMP})" = {digest} ] && [ -n "$(find {STAMP} -mmin -{FRESH_MINUTES})" ]'
+    archive, wanted = _archive(kind)
+    fresh = f'[ "$(cat {STAMP})" = {wanted} ] && [ -n "$(find {STAMP} -mmin -{FRESH_MINUTES})" ]'
     if podman.succeeds("exec", container, "sh", "-c", f"[ -e {STAMP} ] && {fresh}"):
         return
     script = f"""
@@ -42,14 +42,19 @@ def provision(podman: Podman, container: str, kind: str) -> None:
         rm -rf {TARGET} && mkdir -p {TARGET} && cd {TARGET}
         tar -x
         python3 -m lab.hosts.{kind}.provision
-        echo {digest} >{STAMP}
+        echo {wanted} >{STAMP}
     """
     podman.run_in(container, ["sh", "-c", script], stdin=archive)
 
 
+def digest(kind: str) -> str:
+    """Changes whenever a host of that type is provisioned differently."""
+    return _archive(kind)[1]
+
+
 def _archive(kind: str) -> tuple[bytes, str]:
     """The shared helpers and this type, as a tar; and a digest of their content."""
-    digest, buffer = hashlib.sha256(), io.BytesIO()
+    content_digest, buffer = hashlib.sha256(), io.BytesIO()
     folders = [PACKAGE / "hosts" / "common", PACKAGE / "hosts" / kind]
     files = [PACKAGE / "__init__.py", PACKAGE / "hosts" / "__init__.py"]
     files += sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
@@ -59,8 +64,8 @@ def _archive(kind: str) -> tuple[bytes, str]:
                 continue
             name = path.relative_to(PACKAGE.parent).as_posix()
             content = path.read_bytes()
-            digest.update(f"{name} {len(content)}\n".encode() + content)
+            content_digest.update(f"{name} {len(content)}\n".encode() + content)
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o644
             archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue(), digest.hexdigest()[:16]
+    return buffer.getvalue(), content_digest.hexdigest()[:16]

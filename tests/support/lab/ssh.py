@@ -27,11 +27,16 @@ class Reachable(Protocol):
     """What a line of the configuration needs to know of a host."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """As people call it."""
+
     @property
-    def container(self) -> str: ...
+    def container(self) -> str:
+        """Its name in podman."""
+
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """On the lab's network."""
 
 
 def ensure_key(folder: Path) -> Path:

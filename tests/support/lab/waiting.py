@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -26,3 +27,16 @@ def wait_for(state: Callable[[], T], until: Callable[[T], bool], limit: float, w
         if time.monotonic() >= end:
             raise WaitTimeout(f"{what}: not within {limit:g} s, last seen: {seen}")
         time.sleep(pause)
+
+
+def wait_for_end(pid: int, limit: float, what: str) -> None:
+    """Wait until the process is gone, or is a zombie of whoever should collect it."""
+    wait_for(lambda: _runs(pid), lambda runs: not runs, limit, what)
+
+
+def _runs(pid: int) -> bool:
+    # A process that ends between opening and reading is ESRCH, not a missing file.
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

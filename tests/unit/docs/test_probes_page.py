@@ -18,10 +18,11 @@ def test_the_page_is_current() -> None:
     assert (ROOT / "docs" / "probes.md").read_text(encoding="utf-8") == generate_docs.render(), "run `make docs`"
 
 
-def test_every_probe_in_the_folder_is_registered_and_packed() -> None:
-    files = {path.stem for path in (ROOT / "plugins" / "module_utils" / "probes").glob("*.py")}
+def test_every_probe_in_the_folder_is_registered() -> None:
+    folder = ROOT / "plugins" / "module_utils" / "probes"
+    # A folder beside a probe has what only some of its checks need.
+    files = {path.stem for path in folder.glob("*.py")}
     assert set(registry.PROBES) == files - {"__init__", "registry", "runner"}
-    assert [module.__name__.rpartition(".")[2] for module in registry.packed()] == list(registry.PROBES)
 
 
 def test_every_probe_documents_itself() -> None:

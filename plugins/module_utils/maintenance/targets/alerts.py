@@ -2,142 +2,191 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Alerts: a silence of Alertmanager's and a maintenance window of PagerDuty's, both of which end with the lease."""
+"""Alerts: a silence of Alertmanager's and a maintenance window of PagerDuty's, both of which end with the lease.
+
+Somebody may end them meanwhile: the host's timer looks again, and puts them back.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-import os
 import socket
 import time
-from contextlib import suppress
-from typing import Any, Callable, Mapping
-from urllib.parse import quote
+from typing import Any, ClassVar, Mapping
 
-from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.ask import ask
-from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.base import Record, TargetError
-from ansible_collections.day2.ops.plugins.module_utils.network.http import Answer
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets import alertmanager, pagerduty
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.address import shown
+from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.base import (
+    Record,
+    Target,
+    TargetError,
+    mapping,
+)
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import rfc3339
 
-_PAGERDUTY = "https://api.pagerduty.com"
-# Alertmanager refuses one that ends in the past; another clock than ours may be ahead.
-_LEAST = 30.0
-# Seconds by which their clock may be behind ours.
-_DRIFT = 60.0
+# Seconds after its end at which a silence has gone by itself, whatever its margin was.
+_GONE = 60.0
 _MACHINE_ID = "/etc/machine-id"
+# PagerDuty allows 960 requests a minute of an account: hosts ask it about once a minute, Alertmanager at each tick.
+_EVERY, _TICK = 60.0, 10.0
 
 
-class Alerts:
+class Alerts(Target):
     """What was made is found again by who made it: its id may be lost with an answer, or with a killed process."""
 
-    def __init__(self, service: str, flag: str) -> None:
-        self._service = service
+    meaning = "silenced"
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "alerts": {
+            "type": "dict",
+            "default": {},
+            "options": {
+                "alertmanager": {"type": "str"},
+                "ca_path": {"type": "path"},
+                "optional": {"type": "bool", "default": False},
+                "matchers": {
+                    "type": "list",
+                    "elements": "dict",
+                    "default": [],
+                    "options": {
+                        "name": {"type": "str", "required": True},
+                        "value": {"type": "str", "required": True},
+                        "regex": {"type": "bool", "default": False},
+                        "equal": {"type": "bool", "default": True},
+                    },
+                },
+                "pagerduty": {
+                    "type": "dict",
+                    "options": {
+                        "services": {"type": "list", "elements": "str", "required": True},
+                        "from": {"type": "str", "required": True},
+                        # The name of a file, which is no secret.
+                        "token_file": {"type": "path", "required": True, "no_log": False},
+                        "url": {"type": "str"},
+                    },
+                },
+            },
+        },
+    }
+    watched = True
+
+    @classmethod
+    def config(cls, params: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(params["alerts"])
+
+    @classmethod
+    def addresses(cls, params: Mapping[str, Any]) -> dict[str, Any]:
+        alerts = mapping(params, "alerts")
+        url = mapping(alerts, "pagerduty").get("url")
+        return {"alerts.alertmanager": alerts.get("alertmanager"), "alerts.pagerduty.url": url}
 
     def survey(self, config: Mapping[str, Any], until: float) -> Record:
         author = f"day2.ops {self._service} on {_this_host()}"
-        record: Record = {"until": until, "author": author, "alertmanager": None, "pagerduty": None}
+        record: Record = {"until": until, "author": author, "alertmanager": None, "pagerduty": None,
+                          "optional": bool(config.get("optional"))}  # fmt: skip
         if config.get("alertmanager"):
-            record["alertmanager"] = _of_alertmanager(config)
-            self._silences(record)
+            record["alertmanager"] = alertmanager.settings(config)
         if config.get("pagerduty"):
-            record["pagerduty"] = _of_pagerduty(config)
-            self._windows(record)
+            record["pagerduty"] = pagerduty.settings(config)
         if not record["alertmanager"] and not record["pagerduty"]:
             raise TargetError("alerts: neither 'alertmanager' nor 'pagerduty' is given")
+        try:
+            if record["alertmanager"]:
+                self._alertmanager(record).silences()
+            if record["pagerduty"]:
+                self._pagerduty(record).windows()
+        except TargetError as exc:
+            if not config.get("optional"):
+                raise
+            record["unmet"] = _unmet(exc)
         return record
 
     def steps(self, record: Record) -> list[str]:
-        until = _rfc3339(record["until"])
-        told = [f"silence {record['alertmanager']['url']} until {until}"] if record["alertmanager"] else []
-        return told + ([f"open a maintenance window of PagerDuty until {until}"] if record["pagerduty"] else [])
+        if record.get("unmet"):
+            return [f"go on without a silence: {record['unmet']}"]
+        until = rfc3339(record["until"])
+        silence = [f"silence {shown(record['alertmanager']['url'])} until {until}"] if record["alertmanager"] else []
+        return silence + ([f"open a maintenance window of PagerDuty until {until}"] if record["pagerduty"] else [])
 
-    def enter(self, record: Record) -> None:
-        self._put(record, record["until"])
+    def enter(self, record: Record) -> list[str]:
+        if record.get("unmet"):
+            return self.steps(record)
+        unmet = []
+        for part in self._parts(record):
+            try:
+                part.ensure(record["until"] - time.time())
+            except alertmanager.Unconfirmed as exc:
+                # Nobody is refused for it: the status says so, and the timer goes on trying.
+                unmet.append(str(exc))
+            except TargetError as exc:
+                # It may answer to questions, and keep no silence: a disk that is full, a proxy that lets only read.
+                if not record.get("optional"):
+                    raise
+                unmet.append(_unmet(exc))
+        if unmet:
+            record["unmet"] = "; ".join(unmet)
+        return self.steps(record)
 
     def lacks(self, record: Record, config: Mapping[str, Any]) -> str | None:
-        wanted = {"alertmanager": _of_alertmanager(config) if config.get("alertmanager") else None,
-                  "pagerduty": _of_pagerduty(config) if config.get("pagerduty") else None}  # fmt: skip
+        wanted = {"alertmanager": alertmanager.settings(config) if config.get("alertmanager") else None,
+                  "pagerduty": pagerduty.settings(config) if config.get("pagerduty") else None}  # fmt: skip
         lacking = [name for name, about in wanted.items() if about is not None and about != record[name]]
         return f"alerts: what is silenced in {' and '.join(lacking)} is something else" if lacking else None
 
-    def prolong(self, record: Record, until: float) -> bool:
+    def prolong(self, record: Record, until: float) -> str | None:
+        now = time.time()
         # A second more is the difference between two readings of a clock.
-        if until <= record["until"] + 1:
-            return False
-        self._put(record, until)
-        record["until"] = until
-        return True
+        is_longer = until > record["until"] + 1
+        parts: list[Any] = [self._alertmanager(record)] if record["alertmanager"] else []
+        if record["pagerduty"] and (is_longer or record.get("unmet") or now % _EVERY < _TICK):
+            parts.append(self._pagerduty(record))
+        done, wrong = [], []
+        for part in parts:
+            try:
+                done.append(part.ensure(until - now))
+            except TargetError as exc:
+                # One that cannot be reached keeps nobody from the other.
+                wrong.append(str(exc))
+        if wrong:
+            raise TargetError("; ".join(wrong))
+        if is_longer:
+            record["until"] = until
+        if record.get("unmet"):
+            # Kept, so that another failure refuses nobody; the error of the state says whether it is met now.
+            record["unmet"] = "it was entered without a silence"
+        return "; ".join(step for step in done if step) or None
 
     def leave(self, record: Record) -> None:
         wrong = []
-        for name, remove in (("alertmanager", self._remove_silences), ("pagerduty", self._remove_windows)):
-            if record[name]:
-                try:
-                    remove(record)
-                except TargetError as exc:
-                    # One that cannot be reached keeps nothing in the other.
-                    wrong.append(str(exc))
+        for part in self._parts(record):
+            try:
+                part.remove()
+            except TargetError as exc:
+                # One that cannot be reached keeps nothing in the other.
+                wrong.append(str(exc))
         # What cannot be asked to go has gone by itself when its end is over, at the latest.
-        if wrong and time.time() < record["until"] + _DRIFT:
+        if wrong and time.time() < record["until"] + _GONE:
             raise TargetError("; ".join(wrong))
 
-    def _remove_silences(self, record: Record) -> None:
-        for silence in self._silences(record):
-            self._alertmanager(record, "DELETE", f"silence/{silence['id']}")
+    def salvaged(self) -> list[str]:
+        return [
+            "silences and maintenance windows of PagerDuty are left to end by themselves: nobody knows where they were"
+        ]
 
-    def _remove_windows(self, record: Record) -> None:
-        for window in self._windows(record):
-            self._pagerduty(record, "DELETE", f"maintenance_windows/{window['id']}")
+    def _parts(self, record: Record) -> list[Any]:
+        found: list[Any] = [self._alertmanager(record)] if record["alertmanager"] else []
+        return found + ([self._pagerduty(record)] if record["pagerduty"] else [])
 
-    def _put(self, record: Record, until: float) -> None:
-        now = time.time()
-        begins, ends = _rfc3339(now), _rfc3339(max(until, now + _LEAST))
-        if record["alertmanager"]:
-            silence = {
-                "matchers": record["alertmanager"]["matchers"],
-                "startsAt": begins,
-                "endsAt": ends,
-                "createdBy": record["author"],
-                "comment": f"Maintenance of {self._service}",
-            }
-            old = self._silences(record)
-            self._alertmanager(record, "POST", "silences", {**silence, **({"id": old[0]["id"]} if old else {})})
-        if record["pagerduty"]:
-            window = {
-                "type": "maintenance_window",
-                "start_time": begins,
-                "end_time": ends,
-                "description": _description(record),
-                "services": [{"id": each, "type": "service_reference"} for each in record["pagerduty"]["services"]],
-            }
-            open_ones = self._windows(record)
-            method, path = ("PUT", f"/{open_ones[0]['id']}") if open_ones else ("POST", "")
-            self._pagerduty(record, method, f"maintenance_windows{path}", {"maintenance_window": window})
+    def _alertmanager(self, record: Record) -> alertmanager.Alertmanager:
+        comment = f"Maintenance of {self._service}"
+        return alertmanager.Alertmanager(record["alertmanager"], record["author"], comment)
 
-    def _silences(self, record: Record) -> list[dict[str, Any]]:
-        answer = self._alertmanager(record, "GET", "silences")
-        return _read(answer, lambda found: [
-            each for each in found
-            if each.get("createdBy") == record["author"] and each["status"]["state"] in ("active", "pending")
-        ])  # fmt: skip
+    def _pagerduty(self, record: Record) -> pagerduty.PagerDuty:
+        return pagerduty.PagerDuty(record["pagerduty"], record["author"])
 
-    def _windows(self, record: Record) -> list[dict[str, Any]]:
-        """Those of ours that are open: PagerDuty filters by a part of the description."""
-        query = f"filter=open&limit=100&query={quote(_description(record))}"
-        answer = self._pagerduty(record, "GET", f"maintenance_windows?{query}")
-        return _read(answer, lambda found: [
-            each for each in found["maintenance_windows"] if each.get("description") == _description(record)
-        ])  # fmt: skip
 
-    def _alertmanager(self, record: Record, method: str, path: str, body: Any = None) -> Answer:
-        return _ask(f"{record['alertmanager']['url']}/api/v2/{path}", method, body, {})
-
-    def _pagerduty(self, record: Record, method: str, path: str, body: Any = None) -> Answer:
-        about = record["pagerduty"]
-        headers = {"Authorization": f"Token token={_token(about['token_file'])}", "From": about["from"],
-                   "Accept": "application/vnd.pagerduty+json;version=2"}  # fmt: skip
-        return _ask(f"{about['url']}/{path}", method, body, headers)
+def _unmet(why: TargetError) -> str:
+    return f"{why}: alarms are not silenced; the host's timer goes on trying"
 
 
 def _this_host() -> str:
@@ -154,66 +203,3 @@ def _this_host() -> str:
     except OSError as exc:
         raise TargetError(f"alerts: {_MACHINE_ID}: {exc.strerror}") from exc
     return f"{name} ({hmac.new(machine, b'day2.ops maintenance', hashlib.sha256).hexdigest()[:12]})"
-
-
-def _of_alertmanager(config: Mapping[str, Any]) -> dict[str, Any]:
-    matchers = [_matcher(each) for each in config.get("matchers") or ()]
-    if not matchers:
-        raise TargetError("alerts: 'matchers' is empty: a silence of everything is refused")
-    return {"url": str(config["alertmanager"]).rstrip("/"), "matchers": matchers}
-
-
-def _of_pagerduty(config: Mapping[str, Any]) -> dict[str, Any]:
-    about = dict(config["pagerduty"])
-    missing = [name for name in ("token_file", "services", "from") if not about.get(name)]
-    if missing:
-        raise TargetError(f"alerts: 'pagerduty' has no {', '.join(missing)}")
-    if not isinstance(about["services"], list):
-        raise TargetError("alerts: 'services' of 'pagerduty' is a list of ids, such as [PABC123]")
-    url = str(about.get("url") or _PAGERDUTY).rstrip("/")
-    return {"url": url, **{name: about[name] for name in ("token_file", "services", "from")}}
-
-
-def _matcher(raw: Mapping[str, Any]) -> dict[str, Any]:
-    if not raw.get("name") or "value" not in raw:
-        raise TargetError("alerts: a matcher has 'name' and 'value'")
-    return {"name": str(raw["name"]), "value": str(raw["value"]), "isRegex": bool(raw.get("regex", False)),
-            "isEqual": bool(raw.get("equal", True))}  # fmt: skip
-
-
-def _description(record: Record) -> str:
-    return f"Maintenance ({record['author']})"
-
-
-def _token(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as stream:
-            token = stream.read().strip()
-    except OSError as exc:
-        raise TargetError(f"alerts: the token of PagerDuty, {os.path.basename(path)}: {exc.strerror}") from exc
-    if not token.isascii() or not token.isprintable() or not token:
-        raise TargetError(f"alerts: {os.path.basename(path)} holds no token of PagerDuty: one line of plain letters")
-    return token
-
-
-def _ask(url: str, method: str, body: Any, headers: Mapping[str, str]) -> Answer:
-    data = None if body is None else json.dumps(body).encode()
-    answer = ask(url, method, data, {**headers, "Content-Type": "application/json"})
-    if method == "DELETE" and answer.status == 404:
-        # Somebody was faster; gone is what it should be.
-        return answer
-    if answer.error is not None or not 200 <= answer.status < 300:
-        said = answer.error or f"HTTP {answer.status}: {answer.body.decode('utf-8', 'replace').strip()[:200]}"
-        raise TargetError(f"alerts: {method} {url.partition('?')[0]}: {said}")
-    return answer
-
-
-def _read(answer: Answer, pick: Callable[[Any], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """What an interface listed; a proxy in front of it may answer with a page of its own."""
-    with suppress(ValueError, KeyError, TypeError, AttributeError):
-        return pick(json.loads(answer.body))
-    raise TargetError(f"alerts: {answer.url.partition('?')[0]} answers with something else than a list")
-
-
-def _rfc3339(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

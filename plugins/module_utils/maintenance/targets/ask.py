@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Mapping, Sequence
+from typing import Mapping, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import format_duration
+from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.maintenance.targets.base import TargetError
-from ansible_collections.day2.ops.plugins.module_utils.network.http import ARGUMENTS, Answer, fetch, prepare
+from ansible_collections.day2.ops.plugins.module_utils.network.http import Answer, HttpRequest, fetch, prepare
 from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import (
     PipelineError,
     PipelineTimeout,
@@ -19,6 +19,7 @@ from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import (
     run_pipeline,
 )
 from ansible_collections.day2.ops.plugins.module_utils.process.pool import Emit, Group, Pool, Progress
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_duration
 
 # Seconds. Several requests follow one another while users wait, and a healthy interface takes some hundredths.
 REQUEST = 10.0
@@ -27,17 +28,22 @@ REQUEST = 10.0
 class _Request:
     """One request, in a child that can be killed."""
 
-    def __init__(self, args: Mapping[str, Any], data: bytes | None) -> None:
-        self._args, self._data = args, data
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
 
     def prepare(self, items: Sequence[int]) -> None:
         prepare()
 
     def __call__(self, items: Sequence[int], progress: Progress, emit: Emit) -> None:
         begun = time.time()
-        answer = fetch(self._args, self._data)
-        told = {"status": answer.status, "body": answer.body.decode("utf-8", "replace"), "error": answer.error}
-        emit(items[0], {"started": begun, "duration": answer.latency, **told})
+        try:
+            answer = fetch(self._request)
+        except Day2Error as exc:
+            # Certificates that cannot be read, an address that is none.
+            answer = Answer(self._request.url, error=str(exc))
+        record = {"status": answer.status, "body": answer.body.decode("utf-8", "replace"),
+                  "error": answer.error or answer.fault, "headers": answer.headers}  # fmt: skip
+        emit(items[0], {"started": begun, "duration": answer.latency, **record})
 
 
 def ask(
@@ -46,28 +52,33 @@ def ask(
     data: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     validate_certs: bool = True,
+    ca_path: str | None = None,
 ) -> Answer:
     """What an address answers; `error` where nothing came, in time."""
-    defaults = {name: each.default for name, each in ARGUMENTS.items()}
-    args = {**defaults, "url": url, "method": method, "headers": dict(headers or {}), "follow_redirects": False,
-            "validate_certs": validate_certs}  # fmt: skip
-    pool = Pool(_Request(args, data), lambda _user: None, [REQUEST], 1)
+    request = HttpRequest(url, method, data, dict(headers or {}), validate_certs=validate_certs, ca_path=ca_path,
+                          follow_redirects=False)  # fmt: skip
+    pool = Pool(_Request(request), lambda _user: None, [REQUEST], 1)
     outcome = pool.run([Group([0])], REQUEST)[0]
     if outcome.kind != "done":
         late = f"no answer within {format_duration(REQUEST)}"
         return Answer(url, error=late if outcome.kind in ("timeout", "deadline") else "the request could not be made")
-    told = outcome.record
-    return Answer(url, told["status"], body=told["body"].encode(), latency=outcome.duration, error=told["error"])
+    record = outcome.record
+    return Answer(url, record["status"], body=record["body"].encode(), latency=outcome.duration,
+                  error=record["error"], headers=record["headers"])  # fmt: skip
 
 
 def execute(argv: Sequence[str], part: str, called: str, limit: float) -> bytes:
     """Run a program to its end, and return what it said; TargetError names the part it was run for."""
     said = bytearray()
     try:
-        run_pipeline([Program(argv, name=" ".join(argv[:2]))], said.extend, timeout=limit)
+        run_pipeline([Program(argv, name=_name(argv))], said.extend, timeout=limit)
     except PipelineTimeout:
-        told = f"took longer than {format_duration(limit)}"
-        raise TargetError(f"{part}: {called}: {' '.join(argv[:2])} {told}") from None
+        raise TargetError(f"{part}: {called}: {_name(argv)} took longer than {format_duration(limit)}") from None
     except PipelineError as exc:
         raise TargetError(f"{part}: {called}: {exc}") from exc
     return bytes(said)
+
+
+def _name(argv: Sequence[str]) -> str:
+    """A program in a message: systemctl with its verb, a site's own command without words that may be secrets."""
+    return " ".join(argv[:2] if argv[0] == "systemctl" else argv[:1])

@@ -12,7 +12,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from ..common.system import file, folder, run, start, succeeds, timer_ran, units, user, wait_until
+from ..common.system import file, folder, mask_generators, run, start, succeeds, timer_ran, units, user, wait_until
 from . import database, logs, web
 
 HERE = Path(__file__).resolve().parent
@@ -81,6 +81,7 @@ METRICS = {
 
 
 def main() -> None:
+    mask_generators()
     folder("/etc/options_engine", 0o755)
     _users()
     _files()

@@ -15,7 +15,19 @@ from pathlib import Path
 
 from ..common import certificates, postgres, system_logs
 from ..common.history import Entry, Kind, entries, now, write_rotated
-from ..common.system import aged, file, folder, run, start, succeeds, timer_ran, units, user, wait_until
+from ..common.system import (
+    aged,
+    file,
+    folder,
+    mask_generators,
+    run,
+    start,
+    succeeds,
+    timer_ran,
+    units,
+    user,
+    wait_until,
+)
 
 HERE = Path(__file__).resolve().parent
 HOME, USER, DATABASE, OWNER = "/opt/analytics", "analytics", "analytics", "analytics_user"
@@ -96,6 +108,7 @@ KINDS = (
 
 
 def main() -> None:
+    mask_generators()
     user(USER, "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin")
     user("analyst", "--create-home", "--shell", "/bin/bash")
     for name in ("", "/logs", "/config"):

@@ -14,10 +14,11 @@ from ansible_collections.day2.ops.plugins.module_utils.backup.choose import (
     passed_over,
 )
 from ansible_collections.day2.ops.plugins.module_utils.backup.contents import Contents
-from ansible_collections.day2.ops.plugins.module_utils.backup.directory import Directory
-from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, State, make_id
+from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, State
 from ansible_collections.day2.ops.plugins.module_utils.backup.sets import BackupSet, publish, published
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
+from ansible_collections.day2.ops.plugins.module_utils.repositories.directory import Directory
+from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import basic
 
 # 2026-01-31 02:00:00 UTC
 NIGHT = 1769824800.0
@@ -25,7 +26,7 @@ DAY = 86400.0
 
 
 def make(moment: float, damaged: str | None = None, run_id: str | None = None) -> BackupSet:
-    manifest = Manifest(make_id(moment), "files", "files", 1, moment, moment + 1, [], run_id=run_id)
+    manifest = Manifest(basic(moment), "files", "files", 1, moment, moment + 1, [], run_id=run_id)
     return BackupSet(manifest, State(damaged=damaged))
 
 

@@ -11,9 +11,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.day2.ops.plugins.module_utils.backup.directory import Directory
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest, StoredFile
 from ansible_collections.day2.ops.plugins.module_utils.backup.verify import WrongIdentity, about_the_key, verify
+from ansible_collections.day2.ops.plugins.module_utils.repositories.directory import Directory
 
 SET = "20260131T020000Z"
 

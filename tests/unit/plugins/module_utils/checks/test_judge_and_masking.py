@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.checks.json_query import parse_json, select
-from ansible_collections.day2.ops.plugins.module_utils.checks.judge import judge, rfc3339
+from ansible_collections.day2.ops.plugins.module_utils.checks.judge import judge
 from ansible_collections.day2.ops.plugins.module_utils.checks.masking import (
-    MASK,
     clip_evidence,
     has_secret,
     mask,
@@ -24,6 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils.checks.result import (
     summarise,
     worst,
 )
+from ansible_collections.day2.ops.plugins.module_utils.checks.secret_shapes import MASK
 from ansible_collections.day2.ops.plugins.module_utils.errors import Undetermined
 from ansible_collections.day2.ops.plugins.module_utils.probes import registry
 from ansible_collections.day2.ops.plugins.module_utils.probes.runner import find_spec
@@ -71,17 +71,82 @@ def test_a_failure_is_critical_whatever_the_thresholds_are() -> None:
     assert (result.status, result.message) == (Status.CRITICAL, "no connection")
 
 
+@pytest.mark.parametrize(
+    "thresholds", [{}, {"warning": "> 80%"}, {"critical": "> 90%"}, {"critical": "> 90%", "warning": "> 1%"}]
+)
+@pytest.mark.parametrize("value", [5.0, 85.0, 99.0, None, "a word"])
+def test_a_threshold_on_the_value_never_silences_a_fault_beside_it(thresholds: dict[str, str], value: Any) -> None:
+    result = judged(Observation(value, "5 days left", fault="it is not valid before tomorrow"), **thresholds)
+    assert (result.status, result.message) == (Status.CRITICAL, "5 days left, it is not valid before tomorrow")
+
+
+@pytest.mark.parametrize(
+    ("value", "threshold", "words"),
+    [
+        ("1.1", "!= 1.10", "unless 1.10"),
+        ("1.10", "== 1.10", "when 1.10"),
+        ("7", "!= 007", "unless 007"),
+        ("2", "!= 2.0", "unless 2.0"),
+        (1.2, "!= 1.10", "unless 1.1"),
+        (7, "!= 007", None),
+    ],
+)
+def test_a_text_is_compared_and_described_as_a_text(value: Any, threshold: str, words: str | None) -> None:
+    plugin = {"probe": "command", "argv": ["x"], "format": "regex", "pattern": "(.*)"}
+    result = judged(Observation(value, "version"), **plugin, critical=threshold)
+    assert result.message == ("version" if words is None else f"version, critical {words}")
+
+
 def test_no_value_is_unknown_and_never_ok() -> None:
     assert judged(Observation(None, "nothing"), warning="> 80%").status is Status.UNKNOWN
     assert judged(Observation("many", "many"), warning="> 80%").status is Status.UNKNOWN
 
 
-def test_a_plugins_verdict_holds_where_the_check_has_no_thresholds() -> None:
+@pytest.mark.parametrize(
+    ("status", "thresholds", "expected"),
+    [
+        ("critical", {"warning": "> 2s"}, "critical"),
+        ("critical", {"critical": "> 9s"}, "critical"),
+        ("critical", {"warning": "> 2s", "critical": "> 9s"}, "critical"),
+        ("critical", {"warning": "> 0.1s"}, "critical"),
+        ("critical", {}, "critical"),
+        ("warning", {}, "warning"),
+        ("warning", {"critical": "> 9s"}, "warning"),
+        ("warning", {"critical": "> 0.1s"}, "critical"),
+        ("warning", {"warning": "> 2s"}, "warning"),
+        ("unknown", {"critical": "> 9s"}, "unknown"),
+        ("unknown", {"warning": "> 0.1s"}, "unknown"),
+        ("unknown", {"critical": "> 0.1s"}, "critical"),
+        ("ok", {"warning": "> 0.1s"}, "warning"),
+        ("ok", {"warning": "> 2s"}, "ok"),
+    ],
+)
+def test_thresholds_make_a_plugins_verdict_worse_never_better(
+    status: str, thresholds: dict[str, str], expected: str
+) -> None:
     plugin = {"probe": "command", "argv": ["x"], "format": "nagios"}
-    assert judged(Observation(5.0, "load", status=Status.WARNING), **plugin).status is Status.WARNING
-    assert judged(Observation(5.0, "load", status=Status.WARNING), **plugin, critical="> 4").status is Status.CRITICAL
-    assert judged(Observation(5.0, "load", status=Status.WARNING), **plugin, critical="> 9").status is Status.OK
-    assert judged(Observation(5.0, "load", status=Status.UNKNOWN), **plugin, critical="> 9").status is Status.UNKNOWN
+    seen = Observation(0.5, "db", unit="s", status=Status(status))
+    assert judged(seen, **plugin, **thresholds).status.value == expected
+    if status != "ok":
+        without = Observation(None, "db", status=Status(status))
+        assert judged(without, **plugin).status.value == status
+
+
+@pytest.mark.parametrize(
+    ("status", "thresholds", "expected"),
+    [
+        ("warning", {}, "warning"),
+        ("warning", {"warning": "> 90"}, "ok"),
+        ("warning", {"critical": "> 90"}, "ok"),
+        ("critical", {"warning": "> 90"}, "critical"),
+        ("critical", {"critical": "> 90"}, "ok"),
+    ],
+)
+def test_thresholds_take_the_place_of_a_probes_own_opinion(
+    status: str, thresholds: dict[str, str], expected: str
+) -> None:
+    seen = Observation(50, "50 %", status=Status(status), is_default=True)
+    assert judged(seen, **thresholds).status.value == expected
 
 
 def test_worst_first_and_zeros_included() -> None:
@@ -164,7 +229,3 @@ def test_what_is_no_json_is_undetermined_and_shown() -> None:
     assert caught.value.evidence == ["<html>oops"]
     with pytest.raises(Undetermined, match="nested"):
         parse_json(b"[" * 200000, "the body")
-
-
-def test_times_are_utc() -> None:
-    assert rfc3339(1795225605.5) == "2026-11-21T01:46:45.500Z"

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
         (b"Nov  1 05:17:33 host app[12]: job 3 ended at 05:17:33", "host app[<n>]: job <n> ended at <time>"),
         (b"[Sat Nov 21 05:17:33.123 2026] [core:error] [pid 7] x", "[core:error] [pid <n>] x"),
         (b"1767348000.123 reply 12", "reply <n>"),
+        (b"2026-11-30  4:06:54 0 [ERROR] page 5 corrupt", "<n> [ERROR] page <n> corrupt"),
         (b'2026/11/21 05:17:33 [error] 7#7: *5 open() "/a/b" failed', "[error] <n>#<n>: *<n> open() <quoted> failed"),
         (b"E1121 05:17:33.123456    7 server.go:12] x", "<n> server.go:<n>] x"),
         (b"order 550e8400-e29b-41d4-a716-446655440000 at 2026-11-21 05:17:33 lost", "order <uuid> at <time> lost"),

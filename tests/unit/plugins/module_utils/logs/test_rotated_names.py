@@ -22,6 +22,11 @@ from ansible_collections.day2.ops.plugins.module_utils.logs.files import rotated
         "app.1.log",
         "app-20261120.log.gz",
         "app.2026-11-20.log",
+        "app.log-20261130-1764527000",
+        "app.log-20261130-1764527000.zst",
+        "app.log-20261130-1764527000.zst.age",
+        "app.log.3.gz.gpg",
+        "app.log.1.age",
     ],
 )
 def test_rotated_files_are_known_by_their_names(name: str) -> None:
@@ -43,6 +48,11 @@ def test_rotated_files_are_known_by_their_names(name: str) -> None:
         "xapp.log.1",
         "app_log.1",
         "app.log.1.log",
+        # What is being packed.
+        ".app.log-20261130-1764527000.day2-packing",
+        "..app.log-20261130-1764527000.day2-packing.day2-packing",
+        "app.log-20261130-1764527000.age.zst",
+        "app.log.age",
     ],
 )
 def test_other_files_are_not_taken_for_rotated_ones(name: str) -> None:
@@ -59,3 +69,20 @@ def test_a_log_without_an_ending() -> None:
         "syslog.1",
         "syslog.2.gz",
     ]
+
+
+def test_of_one_piece_the_form_that_can_be_read() -> None:
+    piece = "app.log-20261130-1764527000"
+    assert rotated_names("app.log", [f"{piece}.zst", f"{piece}.zst.age", piece]) == [piece]
+    assert rotated_names("app.log", [f"{piece}.zst.age"]) == [f"{piece}.zst.age"]
+
+
+def test_the_days_of_the_week_are_one_log_of_postgresql() -> None:
+    parts = [
+        "postgresql-Fri.log",
+        "postgresql-Mon.log-20261130-1764527000.zst",
+        "postgresql-Tue.log-20261124-1763940000",
+    ]
+    others = ["postgresql-Wed.csv", "postgresql-15-main.log", "postgresql_Mon.log", "postgresql-Monday.log"]
+    assert rotated_names("postgresql-Tue.log", ["postgresql-Tue.log", *parts, *others]) == parts
+    assert rotated_names("app.log", parts) == []

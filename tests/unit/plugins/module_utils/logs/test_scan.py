@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.day2.ops.plugins.module_utils.logs import scan as scanning
 from ansible_collections.day2.ops.plugins.module_utils.logs.collect import Values
 from ansible_collections.day2.ops.plugins.module_utils.logs.scan import Search, scan
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,7 +63,7 @@ def expected(pattern: str, lines: list[bytes]) -> list[bytes]:
     return [line for line in shown if re.search(pattern, line.decode("utf-8", "surrogateescape"))]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(patterns().filter(compiles), _LOGS, st.booleans(), st.sampled_from([64, 4096]))
 def test_counts_what_matches_line_by_line(pattern: str, lines: list[bytes], ends: bool, block: int) -> None:
     lines = [line for line in lines if len(line) < 60]
@@ -147,7 +148,7 @@ def test_one_search_over_several_logs() -> None:
     assert (search.count, list(search.last)) == (2, [b"a", b"a"])
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 @given(patterns().filter(compiles), _LOGS, st.sampled_from([64, 4096]))
 def test_the_values_are_those_of_the_lines_one_by_one(pattern: str, lines: list[bytes], block: int) -> None:
     """The capture group of the first match in each line, however the line is searched."""

@@ -18,6 +18,7 @@ from ansible_collections.day2.ops.plugins.module_utils.logs.place import (
     start_of_time,
 )
 from ansible_collections.day2.ops.plugins.module_utils.logs.timestamps import line_time
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,7 +76,7 @@ def test_last_lines(monkeypatch: pytest.MonkeyPatch) -> None:
             assert kept == lines[-count:], (data, count)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), max_size=60),
     st.integers(-100, 1500),
@@ -209,7 +210,7 @@ def in_zone(name: str) -> None:
     time.tzset()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.integers(1_000_000_000, 1_999_999_999), _PLACES, st.booleans())
 def test_every_shape_gives_back_the_moment_in_every_zone(moment: int, zone: str, later: bool) -> None:
     in_zone(zone)
@@ -260,7 +261,7 @@ def test_a_traceback_belongs_to_the_line_before_it() -> None:
 _NIGHT = 1_792_886_400  # 2026-10-25 00:00 UTC: at 01:00 the clocks of Berlin go from 03:00 back to 02:00.
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.integers(-7200, 14400), st.integers(60, 900), st.integers(64, 4096), st.integers(0, 7200))
 def test_the_night_the_clocks_go_back(cutoff: int, step: int, window: int, age: int) -> None:
     in_zone("Europe/Berlin")
@@ -286,7 +287,7 @@ def test_an_hour_that_may_be_either_is_rather_counted() -> None:
         assert data[found:].startswith(b"2026-10-25 02:30"), cutoff
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), max_size=60),
     st.integers(-100, 1500),
@@ -317,3 +318,27 @@ def test_an_endless_line_in_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     assert start_in_flow(io.BytesIO(data), 1_700_000_200, NOW) is None
     assert start_in_flow(io.BytesIO(b"no time\n" * 500), 0, NOW) is None
     assert start_in_flow(io.BytesIO(b""), 0, NOW) is None
+
+
+@pytest.mark.parametrize("stray", [b"imported 2020-01-01 00:00:00 rows\n", b"paid 2031-01-01 00:00:00 ahead\n"])
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 6), st.integers(0, 400), st.integers(300, 4000))
+def test_a_time_of_another_thing_leads_nowhere_else(stray: bytes, every: int, age: int, window: int) -> None:
+    in_zone("UTC")
+    now = 1_700_000_000 + 400
+    lines = []
+    for number in range(400):
+        lines.append(time.strftime("%Y-%m-%d %H:%M:%S x\n", time.gmtime(now - 400 + number)).encode())
+        if number % (6 * every) == 3:
+            lines.append(stray)
+    data, cutoff = b"".join(lines), now - age
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, "_WINDOW", window)
+        found = start_of_time(io.BytesIO(data), len(data), cutoff, now)
+    assert found is not None
+    # Nothing that is new is left out; what is counted too much ends with the next line that is out of order.
+    first_new = time.strftime("%Y-%m-%d %H:%M:%S x\n", time.gmtime(cutoff)).encode()
+    wanted = data.find(first_new) if age else len(data)
+    assert found <= wanted
+    if stray.startswith(b"imported"):
+        assert found == wanted

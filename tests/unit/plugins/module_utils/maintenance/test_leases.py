@@ -103,7 +103,6 @@ def test_durations_that_cannot_be_meant(duration: float | None) -> None:
         (replace(WISH, owner=" "), "'owner' is empty"),
         (replace(WISH, owner="a\nb"), "'owner' is 'a"),
         (replace(WISH, reason=""), "'reason' is missing"),
-        (replace(WISH, targets=("web", "webb")), "'targets' has 'webb'"),
         (replace(WISH, targets=()), "'targets' is empty"),
     ],
 )
@@ -115,18 +114,18 @@ def test_wishes_that_are_refused(wish: Wish, words: str) -> None:
 def test_targets_follow_from_all_leases() -> None:
     both = granted(HELD, Wish("second", "Another", HOUR, ("alerts", "web")), START)
     entered = replace(both, targets={name: Entered(Phase.ENTERED, {}) for name in ("alerts", "web", "units")})
-    assert both.wanted() == ["alerts", "web", "units"] and both.to_enter() == ["alerts", "web", "units"]
-    assert entered.to_enter() == [] and entered.to_leave() == []
-    assert released(entered, "window").to_leave() == ["units"]
-    assert released(entered, "second").to_leave() == ["alerts"]
-    assert released(entered, None).to_leave() == ["units", "web", "alerts"]
+    assert both.wanted() == {"alerts", "web", "units"} and both.to_enter() == {"alerts", "web", "units"}
+    assert entered.to_enter() == set() and entered.to_leave() == set()
+    assert released(entered, "window").to_leave() == {"units"}
+    assert released(entered, "second").to_leave() == {"alerts"}
+    assert released(entered, None).to_leave() == {"units", "web", "alerts"}
     assert both.until("web", START) == START.wall + 2 * HOUR and both.until("alerts", START) == START.wall + HOUR
 
 
 def test_what_was_interrupted_is_entered_again_or_left() -> None:
     half = replace(HELD, targets={"web": Entered(Phase.ENTERING, {}), "units": Entered(Phase.LEAVING, {})})
-    assert half.to_enter() == ["web", "units"]
-    assert released(half, None).to_leave() == ["units", "web"]
+    assert half.to_enter() == {"web", "units"}
+    assert released(half, None).to_leave() == {"units", "web"}
 
 
 def test_a_claim_to_a_new_lease_meets_none_of_the_owner() -> None:
@@ -147,4 +146,4 @@ def test_a_claim_to_a_lease_that_is_held_revives_none() -> None:
 
 def test_a_claim_may_want_no_target() -> None:
     assert granted(State("shop"), replace(WISH, claim="new", targets=()), START).leases["window"].targets == ()
-    assert granted(HELD, replace(WISH, claim="held", targets=()), START).wanted() == []
+    assert granted(HELD, replace(WISH, claim="held", targets=()), START).wanted() == set()

@@ -55,7 +55,7 @@ def answer(*backups: dict[str, Any], code: int = 0, message: str = "ok") -> list
 
 def test_info_becomes_records() -> None:
     stanza = parse_info(answer(raw("F2", "full", 9), raw("F", "full", 5), raw("F_I", "incr", 7, "F", "F")), "main")
-    assert [each.label for each in stanza.backups] == ["F", "F_I", "F2"]
+    assert [backup.label for backup in stanza.backups] == ["F", "F_I", "F2"]
     assert stanza.backups[1].kind is Kind.INCREMENTAL and stanza.backups[1].references == ("F",)
     assert stanza.current is not None and (stanza.current.system_identifier, stanza.current.archive) == ("77", "15-1")
     assert parse_info(answer(code=2, message="no valid backups"), "main").backups == []
@@ -64,7 +64,7 @@ def test_info_becomes_records() -> None:
 def test_backups_with_wrong_pages_and_of_an_earlier_version_are_not_usable() -> None:
     old = raw("F0", "full", 3, database={"id": 0, "repo-key": 1})
     stanza = parse_info(answer(raw("F", "full", 5), raw("X", "full", 6, error=True), old), "main")
-    assert [each.label for each in stanza.usable] == ["F"] and len(stanza.backups) == 3
+    assert [backup.label for backup in stanza.usable] == ["F"] and len(stanza.backups) == 3
 
 
 @pytest.mark.parametrize(("code", "message"), [(1, "missing stanza path"), (99, "[FormatError] unable to load")])
@@ -108,10 +108,11 @@ P00   INFO: verify command end: completed successfully
 def test_verify_is_judged_by_what_it_says() -> None:
     good = judge(parse_log(VERIFY.format(faults="", status="ok", wal=8, valid=8, backup="valid")))
     assert (good.faults, good.files, good.wal) == ([], 10, 8)
-    told = "P01   INFO: file missing '20260131-020000F/pg_data/base/1/1247.zst'\n"
-    told += "P01   INFO: invalid checksum '20260131-020000F/pg_data/base/1/112.zst'\n"
-    told += "P01   INFO: invalid result 15-1/0000000100000000/0000: [95] raised from local-1 protocol: cipher header\n"
-    bad = judge(parse_log(VERIFY.format(faults=told, status="error", wal=8, valid=7, backup="invalid")))
+    faults = "P01   INFO: file missing '20260131-020000F/pg_data/base/1/1247.zst'\n"
+    faults += "P01   INFO: invalid checksum '20260131-020000F/pg_data/base/1/112.zst'\n"
+    faults += "P01   INFO: invalid result 15-1/0000000100000000/0000: [95] raised from local-1 protocol:"
+    faults += " cipher header\n"
+    bad = judge(parse_log(VERIFY.format(faults=faults, status="error", wal=8, valid=7, backup="invalid")))
     for words in ("1247.zst is missing", "112.zst has another checksum", "/0000: cipher header", "7 of 8 segments"):
         assert words in "; ".join(bad.faults)
     for empty in ("", "P00   INFO: verify command end: completed successfully\n"):
@@ -154,9 +155,9 @@ def test_what_went_and_why_the_rest_stays() -> None:
         answer(raw("A", "full", 60 * _DAY), raw("B", "full", 90 * _DAY), raw("B_D", "diff", 99 * _DAY, "B", "B")),
         "main",
     )
-    told = reasons(stanza.backups, parse_keep({"full": 2, "differential": 1}), now)
-    assert list(told) == ["B_D", "B", "A"] and told["B_D"] == ["one of the newest 1 differential"]
-    assert told["B"] == ["the newest full", "one of the newest 2 full", "1 build on it"]
+    why = reasons(stanza.backups, parse_keep({"full": 2, "differential": 1}), now)
+    assert list(why) == ["B_D", "B", "A"] and why["B_D"] == ["one of the newest 1 differential"]
+    assert why["B"] == ["the newest full", "one of the newest 2 full", "1 build on it"]
     by_age = reasons(stanza.backups, parse_keep({"age": "30d"}), now)
     assert by_age["A"] == ["the one before, from which the oldest of that age is reached"]
     assert reasons(stanza.backups, parse_keep(None), now)["A"] == ["pgBackRest's own retention"]

@@ -16,9 +16,9 @@ from ansible_collections.day2.ops.plugins.module_utils.pgbackrest.journal import
     JournalError,
     Standing,
     Step,
+    describe,
     parse_journal,
     standing,
-    told,
 )
 
 DATA = "/srv/data"
@@ -29,7 +29,7 @@ def journal(step: Step, kept: str | None = KEPT, delta: bool = False) -> Journal
     return Journal(step, "to the end of the archive", "77", kept, delta, True, True, "2026-01-31T02:00:00Z")
 
 
-def test_a_journal_says_what_it_was_told() -> None:
+def test_a_journal_reads_back_as_it_was_written() -> None:
     for step, kept in itertools.product(Step, (KEPT, None)):
         assert parse_journal(journal(step, kept).render(), DATA) == journal(step, kept)
 
@@ -118,12 +118,12 @@ def test_nothing_that_was_opened_is_taken_for_a_restores_own() -> None:
         assert standing(journal(step, kept, delta), Facts(True, True, False, there)) is Standing.WHOLE
 
 
-def test_it_is_told_where_the_old_files_are_and_what_to_do() -> None:
-    aside = told(journal(Step.RESTORE), Standing.PARTIAL, DATA, f"/srv/{KEPT}")
+def test_the_description_names_the_old_files_and_what_to_do() -> None:
+    aside = describe(journal(Step.RESTORE), Standing.PARTIAL, DATA, f"/srv/{KEPT}")
     assert f"/srv/{KEPT}" in aside and "same restore again" in aside and "'state' reverted" in aside
-    over = told(journal(Step.RESTORE, None, True), Standing.OVERWRITTEN, DATA, None)
+    over = describe(journal(Step.RESTORE, None, True), Standing.OVERWRITTEN, DATA, None)
     assert "'keep_data' false" in over and "reverted" not in over
-    assert "has its old files, whole" in told(journal(Step.STOP), Standing.WHOLE, DATA, None)
-    assert f"was opened since; the old files are in /srv/{KEPT}" in told(
+    assert "has its old files, whole" in describe(journal(Step.STOP), Standing.WHOLE, DATA, None)
+    assert f"was opened since; the old files are in /srv/{KEPT}" in describe(
         journal(Step.RECOVER), Standing.WHOLE, DATA, f"/srv/{KEPT}"
     )

@@ -39,7 +39,7 @@ def test_what_an_earlier_timeline_has_left_is_none_of_it() -> None:
     assert beyond([name(2, 1), name(2, 2), name(3, 2)], set(), listing, 2, MIB) == (name(2, 2), [name(3, 2)])
 
 
-def test_it_is_told_how_much_from_when_to_when_and_where() -> None:
+def test_transactions_are_counted_with_their_times_and_segments() -> None:
     read = {
         name(4): Contents(MIB, 0x400028, 10.0, 20.0, 3),
         name(5): Contents(MIB, 0x500028, 30.0, 40.0, 2),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import struct
 import subprocess
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.certificates.x509 import CertificateError, read_all
+from ansible_collections.day2.ops.plugins.module_utils.checks.judge import judge
 from ansible_collections.day2.ops.plugins.module_utils.checks.request import parse_checks
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
 from ansible_collections.day2.ops.plugins.module_utils.checks.spec import Check
@@ -28,7 +29,6 @@ from ansible_collections.day2.ops.plugins.module_utils.probes import (
     process,
     prometheus,
     registry,
-    timer,
 )
 from ansible_collections.day2.ops.plugins.module_utils.probes.runner import find_spec
 from ansible_collections.day2.ops.plugins.module_utils.process.programs import Finished
@@ -84,29 +84,6 @@ def test_ping_without_rights_or_name() -> None:
         ping.read(Finished(2, b"", b"ping: h: Name or service not known\n", 0), "h")
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("1h 4min 30.5s", 3870.5),
-        ("2w 1d", 1296000.0),
-        ("500ms", 0.5),
-        ("infinity", None),
-        ("", None),
-        ("3 moons", None),
-    ],
-)
-def test_time_spans_of_systemd(text: str, seconds: float | None) -> None:
-    assert timer.span(text) == seconds
-
-
-def test_moments_of_systemd() -> None:
-    assert (
-        timer.moment("Sat 2026-11-21 05:17:33 UTC")
-        == datetime(2026, 11, 21, 5, 17, 33, tzinfo=timezone.utc).timestamp()
-    )
-    assert timer.moment("n/a") is None and timer.moment("") is None
-
-
 def test_counters_of_interfaces() -> None:
     text = (
         "Inter-|\n face |\n    lo: 10 1 0 0 0 0 0 0 20 2 0 0 0 0 0 0\neth0:4000000000 5 1 2 0 0 0 0 7 8 3 4 0 0 0 0\n"
@@ -160,7 +137,7 @@ def test_damaged_dns_answers_are_refused(message: bytes) -> None:
 
 
 def prom(body: bytes, status: int = 200) -> Answer:
-    return Answer("u", status=status, body=body)
+    return Answer("u", status=status, body=body, size=len(body))
 
 
 VECTOR = (
@@ -185,11 +162,39 @@ def test_prometheus_picks(pick: str, value: float) -> None:
         (prom(b'{"status":"success","data":{"resultType":"scalar","result":[1,"NaN"]}}'), "nan"),
         (prom(b'{"status":"success"}'), "not Prometheus"),
         (Answer("u", error="Connection refused"), "does not answer"),
+        (Answer("u", status=200, fault="the body is cut: 7 of 9 bytes came"), "the body is cut"),
+        (Answer("u", status=200, body=b"{", size=99), "cannot be read whole"),
+        (prom(b'{"status":"success","data":[]}'), "not Prometheus"),
     ],
 )
 def test_prometheus_says_why_it_does_not_know(answer: Answer, words: str) -> None:
     with pytest.raises(Undetermined, match=words):
         prometheus.observe(answer, check(probe="prometheus", url="http://h", query="up"))
+
+
+@pytest.mark.parametrize(
+    ("notes", "status", "words"),
+    [
+        (
+            '"warnings":["receive series from 10.0.0.3:10901: rpc error: Unavailable"]',
+            "unknown",
+            "of partial data: receive",
+        ),
+        ('"warnings":["No StoreAPIs matched for this query"]', "unknown", "of partial data: No StoreAPIs"),
+        ('"warnings":["PromQL warning: bucket label le is missing"]', "ok", "up is 1"),
+        ('"infos":["PromQL info: metric might not be a counter"]', "ok", "up is 1"),
+        ('"warnings":[]', "ok", "up is 1"),
+        ('"warnings":null', "ok", "up is 1"),
+    ],
+)
+def test_what_prometheus_says_about_its_answer(notes: str, status: str, words: str) -> None:
+    asked = check(probe="prometheus", url="http://h", query="up", critical="> 5")
+    seen = prometheus.observe(prom(VECTOR[:-1] + f",{notes}}}".encode()), asked)
+    result = judge(asked, seen, started=0, duration=0)
+    assert result.status.value == status and words in result.message, result
+    assert all(word in "".join(seen.evidence) for word in notes.split('"')[3:4]), seen
+    high = prom(VECTOR.replace(b'"1"', b'"9"')[:-1] + f",{notes}}}".encode())
+    assert judge(asked, prometheus.observe(high, asked), started=0, duration=0).status is Status.CRITICAL
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +218,34 @@ def test_certificates_of_a_file(chain: Path) -> None:
     assert seen.value == 10.0 and "short.example" in seen.text and seen.unexpected is None
     late = certificate.judge_dates(certificate.Found("f", [long, short]), now + timedelta(days=11))
     assert late.value == -1.0 and late.unexpected
+
+
+@pytest.mark.parametrize(
+    ("leaf", "distrust", "days", "fault"),
+    [
+        ("long", None, 0, None),
+        ("long", "self-signed certificate", 0, "a client does not trust it: self-signed certificate"),
+        # Another certificate of the chain has ended.
+        ("long", "self-signed certificate", 40, "a client does not trust it: self-signed certificate"),
+        ("long", "certificate has expired", 40, "a client does not trust it: certificate has expired"),
+        ("long", "Hostname mismatch", 40, "a client does not trust it: Hostname mismatch"),
+        ("short", "self-signed certificate", 40, "a client does not trust it: self-signed certificate"),
+        # That is what the days left say, and thresholds on them may allow it.
+        ("short", "certificate has expired", 40, None),
+        ("long", None, 40, None),
+        ("long", "certificate is not yet valid", -1, "long.example is not valid before"),
+        ("long", "Hostname mismatch", -1, "a client does not trust it: Hostname mismatch"),
+    ],
+)
+def test_distrust_is_said_whatever_the_dates_are(
+    chain: Path, leaf: str, distrust: str | None, days: int, fault: str | None
+) -> None:
+    sent = read_all((chain / "chain.pem").read_bytes())
+    sent = sent if leaf == "long" else sent[::-1]
+    now = sent[0].not_before + timedelta(days=days, minutes=1)
+    seen = certificate.judge_dates(certificate.Found("f", sent, distrust=distrust), now)
+    assert (fault is None and seen.fault is None) or (fault is not None and fault in (seen.fault or ""))
+    assert (seen.unexpected is not None) is (days == 40)
 
 
 @pytest.mark.parametrize(

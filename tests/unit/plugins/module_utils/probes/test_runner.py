@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.day2.ops.plugins.action.checklist import part_secrets
 from ansible_collections.day2.ops.plugins.module_utils.errors import CheckError
-from ansible_collections.day2.ops.plugins.module_utils.probes import log
+from ansible_collections.day2.ops.plugins.module_utils.probes import log, registry
 from ansible_collections.day2.ops.plugins.module_utils.probes.runner import run_checklist, run_until_well
 
 
@@ -36,6 +36,26 @@ def test_results_keep_the_order_and_the_shape(tmp_path: Path) -> None:
     head = ["id", "title", "probe", "status", "value", "unit", "message", "warning", "critical"]
     fields = [*head, "evidence", "ref", "started", "duration"]
     assert list(outcome["results"][0]) == fields
+
+
+def test_planned_checks_are_validated_and_run_no_probe(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    check = {
+        "id": "a",
+        "title": "A",
+        "probe": "command",
+        "argv": ["touch", str(trace)],
+        "ref": "R",
+        "run_as": "nobody-here",
+    }
+    outcome = run_checklist([check, {**check, "id": "b", "enabled": False}], planned=True)
+    assert [(row["status"], row["message"]) for row in outcome["results"]] == [
+        ("skipped", "would be run afterwards"),
+        ("skipped", "disabled"),
+    ]
+    assert outcome["status"] == "skipped" and outcome["results"][0]["ref"] == ["R"] and not trace.exists()
+    with pytest.raises(CheckError, match="'b'"):
+        run_checklist([check, {"id": "b", "title": "B", "probe": "comand"}], planned=True)
 
 
 def test_nothing_runs_when_one_check_is_malformed(tmp_path: Path) -> None:
@@ -165,6 +185,32 @@ def test_answers_come_from_a_child_process() -> None:
         ({"id": "a", "headers": {"X-Key": "1"}}, {"headers": {"X-Key": "1"}}),
         ({"id": "a", "url": "http://u:pw@host/"}, {"url": "http://u:pw@host/"}),
         ({"id": "a", "argv": ["x", "--token", "abcdef"]}, {"argv": ["x", "--token", "abcdef"]}),
+        ({"id": "a", "probe": "backup", "secret_key": "x", "region": "y"}, {"secret_key": "x"}),
+        ({"id": "a", "probe": "backup", "session_token": "x"}, {"session_token": "x"}),
+        (
+            {"id": "a", "probe": "backup", "s3": {"region": "y", "secret_key": "x"}},
+            {"s3": {"region": "y", "secret_key": "x"}},
+        ),
+        ({"id": "a", "probe": "backup", "s3": {"region": "y", "timeout": "1m"}}, {}),
+        ({"id": "a", "probe": "backup", "s3": {"regoin": "y"}}, {"s3": {"regoin": "y"}}),
+        ({"id": "a", "probe": "backup", "repository": {"url": "s3://b", "region": "y"}}, {}),
+        (
+            {"id": "a", "probe": "backup", "repository": {"url": "s3://b", "secret_key": "x"}},
+            {"repository": {"url": "s3://b", "secret_key": "x"}},
+        ),
+        ({"id": "a", "probe": "baseline", "of": {"probe": "redis"}}, {}),
+        (
+            {"id": "a", "probe": "baseline", "of": {"probe": "redis", "password": "x"}},
+            {"of": {"probe": "redis", "password": "x"}},
+        ),
+        (
+            {"id": "a", "probe": "baseline", "of": {"probe": "command", "argv": ["true"]}},
+            {"of": {"probe": "command", "argv": ["true"]}},
+        ),
+        (
+            {"id": "a", "probe": "baseline", "of": {"probe": "redis", "pasword": "x"}},
+            {"of": {"probe": "redis", "pasword": "x"}},
+        ),
         ({"id": "a", "probe": "file", "path": "/etc/passwd", "password": None}, {}),
     ],
 )
@@ -172,6 +218,18 @@ def test_secrets_leave_the_checks(check: dict[str, Any], hidden: dict[str, Any])
     shown, secrets = part_secrets([check])
     assert secrets == ({0: hidden} if hidden else {})
     assert shown == [{name: value for name, value in check.items() if name not in hidden}]
+
+
+def test_what_a_probe_declares_as_a_secret_leaves_its_checks() -> None:
+    declared = [
+        (probe, name)
+        for probe in registry.PROBES
+        for name, argument in registry.load(probe).SPEC.arguments.items()
+        if (argument.secret or argument.may_hold) and argument.entries is None
+    ]
+    assert {("http", "headers"), ("http", "password"), ("command", "argv"), ("backup", "secret_key")} <= {*declared}
+    for probe, name in declared:
+        assert part_secrets([{"id": "a", "probe": probe, name: 1}]) == ([{"id": "a", "probe": probe}], {0: {name: 1}})
 
 
 def test_what_is_no_list_of_mappings_is_left_to_the_module() -> None:

@@ -9,9 +9,15 @@ from __future__ import annotations
 import struct
 
 import pytest
+from ansible_collections.day2.ops.plugins.module_utils.network.ruleset import protection
 from ansible_collections.day2.ops.plugins.module_utils.probes.accounts import wtmp
-from ansible_collections.day2.ops.plugins.module_utils.probes.firewall import protecting
-from ansible_collections.day2.ops.plugins.module_utils.probes.packages import Update, parse_apt, parse_dnf
+from ansible_collections.day2.ops.plugins.module_utils.probes.packages import (
+    Update,
+    describe,
+    parse_apt,
+    parse_dnf,
+    parse_waiting,
+)
 
 NFT = """table inet filter {
     chain input {
@@ -48,9 +54,9 @@ COMMIT"""
     ],
 )
 def test_what_protects_a_host(ruleset: str, verdict: str, protects: bool) -> None:
-    rules = protecting([line for line in ruleset.replace("VERDICT", verdict).split("\n") if line.strip()])
-    assert bool(rules) == protects
-    assert not any("ufw-empty" in rule or "DOCKER" in rule for rule in rules)
+    found = protection([line for line in ruleset.replace("VERDICT", verdict).split("\n") if line.strip()])
+    assert bool(found.families) == protects
+    assert not any("ufw-empty" in rule or "DOCKER" in rule for rule in found.rules)
 
 
 APT = """NOTE: This is only a simulation!
@@ -69,6 +75,38 @@ def test_updates_of_apt() -> None:
         Update("libc6", "2.36-9", "2.36-9+deb12u10", True),
     ]
     assert parse_apt("") == []
+
+
+HELD = """Calculating upgrade...
+The following held packages will be changed:
+  openssl
+The following packages have been kept back:
+  linux-image-amd64 libfoo
+The following upgrades have been deferred due to phasing:
+  cloud-init
+The following packages will be upgraded:
+  openssl tzdata
+2 upgraded, 0 newly installed, 0 to remove and 3 not upgraded.
+Inst openssl [3.0.11-1] (3.0.16-1~deb12u1 Debian-Security:12/stable-security [amd64])
+Inst tzdata [2024a-0+deb12u1] (2025b-0+deb12u1 Debian:12.11/stable [all])
+"""
+
+
+def test_updates_of_packages_on_hold_wait_too() -> None:
+    waiting = parse_waiting(HELD)
+    assert [(update.name, update.security, update.held) for update in waiting.updates] == [
+        ("openssl", True, True),
+        ("tzdata", False, False),
+    ]
+    seen = describe(waiting, "security", "2 h")
+    assert seen.value == 1 and seen.evidence == ["openssl 3.0.11-1 -> 3.0.16-1~deb12u1 (security) (on hold)"]
+    assert "2 updates wait, 1 for security, 1 on hold (openssl)" in seen.text
+    assert "2 more are kept back (linux-image-amd64, libfoo)" in seen.text
+    assert "1 more is deferred due to phasing (cloud-init)" in seen.text
+    assert describe(parse_waiting(HELD.partition("Inst tzdata")[0]), "pending", "2 h").text.startswith(
+        "1 update waits,"
+    )
+    assert describe(parse_waiting(""), "security", "2 h").text == "0 updates wait, 0 for security (lists are 2 h old)"
 
 
 DNF = """

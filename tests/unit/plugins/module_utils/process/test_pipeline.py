@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils.process.pipeline import (
     Program,
     run_pipeline,
 )
+from lab.waiting import WaitTimeout, wait_for, wait_for_end
 
 
 def shell(script: str) -> Program:
@@ -149,16 +149,11 @@ def test_programs_die_with_the_module_that_started_them(tmp_path: Path) -> None:
     )
     mark = tmp_path / "pid"
     module = subprocess.Popen([sys.executable, "-c", script, str(mark)])
-    for _attempt in range(200):
-        if mark.exists() and mark.read_text().strip():
-            break
-        time.sleep(0.05)
-    pid = int(mark.read_text())
+    pid = int(wait_for(lambda: mark.exists() and mark.read_text().strip(), bool, 10, "the program's number"))
     module.send_signal(signal.SIGKILL)
     module.wait()
-    for _attempt in range(200):
-        if not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text():
-            return
-        time.sleep(0.05)
-    os.kill(pid, signal.SIGKILL)
-    raise AssertionError("the program outlived its module")
+    try:
+        wait_for_end(pid, 10, "the program of a killed module")
+    except WaitTimeout:
+        os.kill(pid, signal.SIGKILL)
+        raise

@@ -13,6 +13,7 @@ from typing import Any, Callable, Sequence
 
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.process.pool import Emit, Group, Outcome, Pool, Progress
+from lab.waiting import wait_for, wait_for_end
 
 Act = Callable[[int, Progress], None]
 
@@ -100,12 +101,7 @@ def test_children_of_a_child_are_killed_too(tmp_path: Any) -> None:
 
     run(Work(on_item=spawn), [Group([0])], [0.4])
     grandchild = int((tmp_path / "pid").read_text())
-    limit = time.monotonic() + 10
-    while time.monotonic() < limit and os.path.exists(f"/proc/{grandchild}"):
-        with open(f"/proc/{grandchild}/stat", encoding="ascii") as stat:
-            if stat.read().rpartition(")")[2].split()[0] == "Z":
-                return
-    assert not os.path.exists(f"/proc/{grandchild}")
+    wait_for_end(grandchild, 10, "the child of a killed child")
 
 
 def test_another_user_has_a_child_of_its_own() -> None:
@@ -150,18 +146,26 @@ def test_host_without_room_for_processes(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(os, "fork", fork)
     assert set(kinds(run(Work(), [Group([item]) for item in range(5)], [5.0] * 5)).values()) == {"done"}
-    outcomes = run(Work(), [Group([0]), Group([1])], [5.0] * 2)
+    outcomes = run(Work(), [Group([0]), Group([1])], [5.0] * 2, deadline=0.5)
     assert kinds(outcomes) == {0: "refused", 1: "refused"}
     assert outcomes[0].record == {"reason": "Resource temporarily unavailable"}
 
 
 def test_no_child_is_left_behind() -> None:
+    before = _children()
     for _time in range(5):
         run(Work(), [Group([item]) for item in range(3)], [5.0] * 3)
-    time.sleep(0.2)
-    run(Work(), [Group([0])], [5.0])
-    children = [name for name in os.listdir("/proc") if name.isdigit() and _parent(name) == os.getpid()]
-    assert len(children) <= 1
+
+    def left() -> set[str]:
+        # Each run collects those of the runs before it that have ended meanwhile.
+        run(Work(), [Group([0])], [5.0])
+        return _children() - before
+
+    wait_for(left, lambda children: len(children) <= 1, 10, "the children of earlier runs are collected")
+
+
+def _children() -> set[str]:
+    return {name for name in os.listdir("/proc") if name.isdigit() and _parent(name) == os.getpid()}
 
 
 def _parent(pid: str) -> int:
@@ -192,3 +196,48 @@ def test_a_group_waits_for_those_that_it_comes_after(first: str) -> None:
     assert kinds(outcomes) == {0: ended, 1: "done", 2: "done", 3: "done"}
     later = min(outcomes[item].record["begun"] for item in (1, 2))
     assert later >= start + {"answers": 0.3, "hangs": 1.0, "dies": 0.1}[first] and outcomes[3].record["begun"] < later
+
+
+class Ending(Work):
+    """Does something after its last record, as a source that is closed badly does."""
+
+    def __init__(self, end: Callable[[], object], wait: float, of: Sequence[int]) -> None:
+        super().__init__()
+        self.end, self.wait, self.of = end, wait, of
+
+    def __call__(self, items: Sequence[int], progress: Progress, emit: Emit) -> None:
+        super().__call__(items, progress, emit)
+        if items[0] in self.of:
+            time.sleep(self.wait)
+            self.end()
+
+
+_ENDS = {
+    "exits": lambda: os._exit(3),
+    "is killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "raises": lambda: 1 / 0,
+    "hangs": lambda: time.sleep(60),
+}
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.002, 0.05])
+@pytest.mark.parametrize("end", _ENDS)
+def test_a_group_is_not_blamed_for_the_end_of_the_child_before(end: str, wait: float) -> None:
+    for _time in range(3 if end == "hangs" else 10):
+        groups = [Group([0, 1]), Group([2]), Group([3, 4]), Group([5])]
+        outcomes = run(Ending(_ENDS[end], wait, (0, 3)), groups, [0.3 if end == "hangs" else 5.0] * 6, workers=1)
+        assert set(kinds(outcomes).values()) == {"done"}
+
+
+def test_a_group_whose_child_dies_before_each_beginning_is_given_up() -> None:
+    class Dying(Work):
+        def __call__(self, items: Sequence[int], progress: Progress, emit: Emit) -> None:
+            os._exit(3)
+
+    assert kinds(run(Dying(), [Group([0, 1]), Group([2])], [5.0] * 3)) == {0: "crashed", 1: "crashed", 2: "crashed"}
+
+    def refuse(_user: str) -> None:
+        os._exit(3)
+
+    outcomes = Pool(Work(), refuse, [5.0] * 2, 1).run([Group([0], "alice"), Group([1])], 20.0)
+    assert kinds(outcomes) == {0: "crashed", 1: "done"}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.day2.ops.plugins.module_utils.backup.manifest import Manifest
 from ansible_collections.day2.ops.plugins.module_utils.postgres.catalogue import locale_columns
-from ansible_collections.day2.ops.plugins.module_utils.postgres.server import no_limits
+from ansible_collections.day2.ops.plugins.module_utils.postgres.session import session_options
 from ansible_collections.day2.ops.plugins.module_utils.restore.preflight import archive_fault
 from ansible_collections.day2.ops.plugins.module_utils.restore.properties import (
     locale_fault,
@@ -70,12 +70,12 @@ def test_a_locale_for_a_version(version: int, wanted: dict[str, Any], more: list
 )
 def test_a_locale_that_a_version_does_not_have(version: int, wanted: dict[str, Any], words: tuple[str, ...]) -> None:
     fault = locale_fault(version, wanted) or ""
-    assert [each for each in words if each not in fault] == []
+    assert [word for word in words if word not in fault] == []
 
 
-def test_another_version_of_the_collation_is_told() -> None:
-    (told,) = sorted_otherwise({"collation_version": "2.36"}, {"collation_version": "2.31"})
-    assert "2.36" in told and "2.31" in told
+def test_another_version_of_the_collation_is_reported() -> None:
+    (warning,) = sorted_otherwise({"collation_version": "2.36"}, {"collation_version": "2.31"})
+    assert "2.36" in warning and "2.31" in warning
     assert sorted_otherwise({"collation_version": "2.36"}, {"collation_version": "2.36"}) == []
     # Sets of earlier releases, and servers before 15, have none.
     assert sorted_otherwise({"collation_version": "2.36"}, {}) == []
@@ -85,11 +85,17 @@ def test_another_version_of_the_collation_is_told() -> None:
 @pytest.mark.parametrize(
     ("version", "named"), [(130014, 3), (140000, 4), (150006, 4), (160002, 4), (170000, 5), (180000, 5)]
 )
-def test_limits_that_a_version_knows(version: int, named: int) -> None:
-    options = no_limits(version).split()
-    assert options[::2] == ["-c"] * named and all(each.endswith("=0") for each in options[1::2])
-    assert ("idle_session_timeout=0" in options) == (version >= 140000)
-    assert ("transaction_timeout=0" in options) == (version >= 170000)
+def test_settings_that_a_version_knows(version: int, named: int) -> None:
+    *limits, read_only, isolation = session_options(version).removeprefix("-c ").split(" -c ")
+    assert len(limits) == named and all(option.endswith("=0") for option in limits)
+    # Blanks within a value are escaped.
+    assert (read_only, isolation) == (
+        "default_transaction_read_only=off", "default_transaction_isolation=read\\ committed"
+    )  # fmt: skip
+    # Nobody else may set the language.
+    assert session_options(version, superuser=True) == f"{session_options(version)} -c lc_messages=C"
+    assert ("idle_session_timeout=0" in limits) == (version >= 140000)
+    assert ("transaction_timeout=0" in limits) == (version >= 170000)
 
 
 @pytest.mark.parametrize(

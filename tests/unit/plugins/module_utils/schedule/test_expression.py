@@ -17,6 +17,7 @@ from ansible_collections.day2.ops.plugins.module_utils.schedule.expression impor
     Schedule,
     parse,
 )
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -166,7 +167,7 @@ def fits(schedule: Schedule, local: datetime) -> bool:
     return local.date() in alike
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(hours, minutes, days, st.sampled_from(ZONES), st.sampled_from(CHANGES), st.integers(0, 4 * 86400), months)
 def test_starts_are_those_of_a_walk_over_all_minutes(
     hours: set[int],

@@ -21,6 +21,7 @@ from ansible_collections.day2.ops.plugins.module_utils.schedule.plan import (
     horizon,
     worst_loss,
 )
+from examples import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -106,7 +107,7 @@ spans = st.lists(
 ).map(sorted)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(st.tuples(spans, st.sampled_from([None, "a", "b"])), min_size=1, max_size=4))
 def test_clashes_are_those_of_every_pair(raw: list[tuple[list[tuple[float, float]], str | None]]) -> None:
     tracks = [Track(str(place), runs, resource) for place, (runs, resource) in enumerate(raw)]
@@ -155,7 +156,7 @@ def test_no_backups_lose_everything() -> None:
 runs = st.lists(st.tuples(st.integers(0, 23), st.integers(1, 30)), min_size=1, max_size=4, unique_by=lambda run: run[0])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(runs)
 @example([(0, 1), (23, 8)])
 def test_the_loss_is_that_of_a_walk_over_all_minutes(daily: list[tuple[int, int]]) -> None:

@@ -48,8 +48,50 @@ def test_a_file_that_stays_does_not_hide_those_that_went(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "unlink", unlink)
     now = os.stat(folder / "a.log.1").st_mtime + 100
     wanted = cleanup.Wanted([str(folder)], ("*.log.*",), 10)
-    removed = cleanup.clean(wanted, now, only_look=False)
+    removed = cleanup.clean(wanted, now, only_look=False, policies=[])
     assert [os.path.basename(path) for path in removed.paths] == ["a.log.1", "c.log.1"]
     assert removed.refused == [f"{folder}/b.log.1: Operation not permitted"]
     told = cleanup.outcome(removed, wanted, planning=False)
     assert told["status"] == "warning" and told["evidence"][0].startswith("not removed: ")
+
+
+AUDIT = [
+    "/var/log/audit/audit.log.1", "/var/log/audit/audit.log.12.gz", "/var/log/shop/audit-2026-01-01.log.gz",
+    "/var/log/shop/AUDIT.LOG.3", "/var/log/shop/access_audit.log.1", "/var/log/shop/pgaudit.log.2.gz",
+    "/var/log/auth.log.4.gz", "/var/log/secure-20260101", "/var/log/secure.1", "/var/log/wtmp.1", "/var/log/btmp.1",
+    "/var/log/lastlog", "/var/log/faillog.1", "/var/log/sudo.log.1", "/var/log/sudo-io/00/00/01/log.1",
+    "/var/log/shop/security.log.2", "/var/log/shop/login.log.1", "/var/log/shop/audits/2026.log.1",
+    "/srv/shop/audit_trail/events.log.7", "/var/log/shop/audit.2026.log.1", "/var/log/kube-apiserver/audit-2026.log.1",
+    "/var/log/shop/admin-audit.log-20260101.gz", "/var/log/aide/aide.log.1", "/var/log/authpriv.log.1",
+]  # fmt: skip
+PLAIN = [
+    "/var/log/shop/app.log.1", "/var/log/nginx/access.log.2.gz", "/var/log/shop/author.log.1",
+    "/srv/login-service/logs/app.log.1", "/var/log/shop/secured-by-tls.log.1", "/var/log/syslog.3.gz",
+    "/srv/saudi-shop/app.log.1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", AUDIT)
+def test_audit_files_are_known_by_their_names(path: str) -> None:
+    assert cleanup.is_audit(path)
+
+
+@pytest.mark.parametrize("path", PLAIN)
+def test_logs_of_other_names_are_no_audit_files(path: str) -> None:
+    assert not cleanup.is_audit(path)
+
+
+@pytest.mark.parametrize("pattern", ["*", "*.log.*", "*.gz", "audit*"])
+def test_no_pattern_removes_an_audit_file(tmp_path: Path, pattern: str) -> None:
+    folder = tmp_path / "logs"
+    (folder / "audit").mkdir(parents=True)
+    names = ["audit.log.1", "audit.log.2.gz", "auth.log.1", "audit/x.log.1"]
+    for name in (*names, "app.log.1", "app.log.2.gz"):
+        (folder / name).write_text("x")
+    now = os.stat(folder / "app.log.1").st_mtime + 100
+    wanted = cleanup.Wanted([str(folder)], (pattern,), 10)
+    removed = cleanup.clean(wanted, now, only_look=False, policies=[])
+    assert all((folder / name).exists() for name in names)
+    assert {os.path.basename(path) for path in removed.paths} <= {"app.log.1", "app.log.2.gz"}
+    outcome = cleanup.outcome(removed, wanted, planning=False)
+    assert f"audit files stay ({len(removed.audit)})" in outcome["message"] and removed.audit

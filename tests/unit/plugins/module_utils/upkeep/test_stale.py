@@ -11,13 +11,10 @@ from ansible_collections.day2.ops.plugins.module_utils.upkeep.stale import (
     NeverError,
     Process,
     awake,
-    below,
-    cgroup_of,
     deleted,
     outcome,
     plan,
     refuse,
-    unit_of,
 )
 
 MAPS = """\
@@ -35,41 +32,6 @@ MAPS = """\
 
 def test_programs_and_libraries_count_but_no_scratch_files() -> None:
     assert deleted(MAPS) == ("/usr/sbin/nginx", "/usr/lib/x86_64-linux-gnu/libssl.so.3")
-
-
-@pytest.mark.parametrize(
-    ("text", "path"),
-    [
-        ("0::/system.slice/nginx.service\n", "/system.slice/nginx.service"),
-        ("9:pids:/x\n1:name=systemd:/system.slice/a.service\n0::/\n", "/system.slice/a.service"),
-        ("", ""),
-    ],
-)
-def test_the_cgroup_of_either_version(text: str, path: str) -> None:
-    assert cgroup_of(text) == path
-
-
-def test_a_container_has_its_own_root() -> None:
-    root = "/machine/libpod-1.scope/init.scope"
-    assert below("/machine/libpod-1.scope/system.slice/nginx.service", root) == "/system.slice/nginx.service"
-    assert below("/machine/libpod-12.scope/system.slice/nginx.service", root).startswith("/machine")
-    assert below("/system.slice/nginx.service", "/init.scope") == "/system.slice/nginx.service"
-
-
-@pytest.mark.parametrize(
-    ("path", "unit"),
-    [
-        ("/system.slice/nginx.service", "nginx.service"),
-        ("/system.slice/system-postgresql.slice/postgresql@15-main.service", "postgresql@15-main.service"),
-        ("/system.slice/docker.service/worker", "docker.service"),
-        ("/user.slice/user-0.slice/user@0.service/app.slice/x.service", None),
-        ("/user.slice/user-0.slice/session-1.scope", None), ("/init.scope", None), ("/", None),
-        ("/machine.slice/libpod-1.scope/system.slice/nginx.service", None),
-        ("/system.slice/docker-1.scope/system.slice/nginx.service", None),
-    ],
-)  # fmt: skip
-def test_the_unit_of_a_process(path: str, unit: str | None) -> None:
-    assert unit_of(path) == unit
 
 
 def process(unit: str, *files: str, pid: int = 1) -> Process:

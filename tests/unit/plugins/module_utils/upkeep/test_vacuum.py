@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.day2.ops.plugins.module_utils.upkeep.vacuum import (
     Done,
     Room,
@@ -17,16 +18,28 @@ from ansible_collections.day2.ops.plugins.module_utils.upkeep.vacuum import (
     rooms,
 )
 
-WAL = "WARNING:  cannot reindex system catalogs concurrently, skipping all"
-
 
 def test_vacuum_full_builds_no_index_twice() -> None:
     vacuum, reindex = Work("shop", full=True, jobs=2).commands()
     assert vacuum == ["vacuumdb", "--no-password", "--analyze", "--jobs=2", "--full"]
     assert reindex == ["reindexdb", "--no-password", "--system"]
-    vacuum, reindex = Work("shop").commands()
-    assert "--full" not in vacuum and reindex[-1] == "--concurrently"
-    assert len(Work("shop", reindex=False).commands()) == 1
+    (vacuum,) = Work("shop").commands()
+    assert "--full" not in vacuum
+    assert len(Work("shop", full=True, reindex=False).commands()) == 1
+
+
+@pytest.mark.parametrize(
+    ("truncate", "standbys", "full", "given"),
+    [
+        ("auto", 0, False, False), ("auto", 1, False, True), ("auto", 3, False, True), ("auto", 2, True, False),
+        ("always", 2, False, False), ("never", 0, False, True), ("never", 0, True, False),
+    ],
+)  # fmt: skip
+def test_tables_are_not_truncated_where_standbys_would_cancel_queries(
+    truncate: str, standbys: int, full: bool, given: bool
+) -> None:
+    vacuum = Work("shop", full=full, truncate=truncate).commands(standbys)[0]
+    assert ("--no-truncate" in vacuum) is given
 
 
 def test_the_largest_tables_at_a_time_have_to_fit() -> None:
@@ -47,11 +60,14 @@ def test_blanks_of_a_value_are_escaped() -> None:
     assert options("-c statement_timeout=0", "5 min") == "-c statement_timeout=0 -c lock_timeout=5\\ min"
 
 
-def test_warnings_count_but_the_one_that_always_comes() -> None:
-    done = Done(2048, 1024, [WAL, "vacuumdb: vacuuming"])
+def test_warnings_invalid_and_left_indexes_count() -> None:
+    done = Done(2048, 1024, ["vacuumdb: vacuuming"], notes=["reindexed: 3 indexes"])
     assert outcome(Work("shop"), done, planning=False)["status"] == "ok"
     assert outcome(Work("shop"), done, planning=False)["message"].endswith("of shop: 2.0 KiB -> 1.0 KiB")
     told = outcome(Work("shop"), Done(1, 1, ["WARNING:  skipping"], ["i"]), planning=False)
     assert told["status"] == "warning" and told["evidence"][:2] == ["WARNING:  skipping", "invalid index: i"]
+    left = outcome(Work("shop"), Done(1, 1, left=["public.a: not reindexed, pg_dump (process 7) …"]), planning=False)
+    assert left["status"] == "warning" and left["message"].endswith("1 index not reindexed")
+    assert left["evidence"][0].startswith("public.a: not reindexed")
     told = outcome(Work("shop", full=True), Done(1, 1, unknown="not seen"), planning=True)
     assert told["status"] == "skipped" and told["evidence"][0] == "not seen"

@@ -34,6 +34,17 @@ WRONG = [
     ("duration", True, "is not a duration"),
     ("timezone", "Mars/Olympus", "no time zone that this machine knows"),
     ("timezone", 1, "no time zone"),
+    ("timezone", "localtime", "is another zone on each machine"),
+    ("timezone", "Factory", "is another zone on each machine"),
+    ("timezone", "", "no time zone"),
+    ("timezone", "../UTC", "no time zone"),
+    ("timezone", "+02:00", "no time zone"),
+    ("timezone", "GMT+2", "no time zone"),
+    ("start", "02:00 ", "no time of day"),
+    ("duration", "PT4H", "is not a quantity"),
+    ("duration", "04:00", "is not a unit"),
+    ("exceptions", [None], "is no date"),
+    ("from", "2027-02-29", "is no date"),
     ("notice", "-1h", "less than nothing"),
     ("notice", "soon", "is not a quantity"),
     ("exceptions", "2027-01-03", "is not a list of dates"),
@@ -54,6 +65,17 @@ WRONG_RULES = {
     "DTSTART;TZID=UTC:20270101\nRRULE:FREQ=DAILY": "DTSTART has no place",
     "DTSTART:20270101\nRRULE:FREQ=DAILY": "DTSTART has no place",
     "FREQ=DAILY;COUNT=3": "COUNT has no place",
+    "FREQ=DAILY\nEXDATE:20270103T020000Z": "EXDATE has no place",
+    "RRULE:FREQ=DAILY\nRDATE;VALUE=DATE:20270103": "RDATE has no place",
+    "FREQ=DAILY;UNTIL=20280101T000000": "UNTIL has no place",
+    "FREQ=DAILY\nFREQ=DAILY": "has FREQ twice",
+    "@weekly": "'@WEEKLY' is no part of a rule",
+    "0 2 * * 0": "is no part of a rule",
+    "Sun *-*-* 02:00": "is no part of a rule",
+    "FREQ=WEEKLY;BYDAY=Sunday": "BYDAY=SUNDAY is not days",
+    "FREQ=WEEKLY;BYDAY=": "BYDAY= is not days",
+    "FREQ=WEEKLY;BYDAY=MO,,TU": "BYDAY=MO,,TU is not days",
+    "FREQ=MONTHLY;BYDAY=SU;BYSETPOS=6": "falls on no day at all",
     "FREQ=DAILY;UNTIL=20280101": "UNTIL has no place",
     "FREQ=DAILY;BYHOUR=2": "the time stands in field 'start'",
     "FREQ=DAILY;BYMINUTE=2": "the time stands in field 'start'",
@@ -175,3 +197,13 @@ def test_what_a_playbook_asks() -> None:
     assert (never["window"], never["next"], never["seconds_until"]) == (None, None, None)
     assert never["text"] == "no window is open, and none comes"
     assert answer([], 0)["text"] == "no window is open: there are none"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["freq=weekly;byday=su,mo", " RRULE:FREQ=WEEKLY;BYDAY=SU,MO; ", "FREQ = WEEKLY ; BYDAY = SU , MO",
+     "FREQ=WEEKLY\nBYDAY=SU,MO\n", "BYDAY=SU,MO;FREQ=WEEKLY;WKST=SU"],
+)  # fmt: skip
+def test_one_rule_written_in_other_ways(rule: str) -> None:
+    found = answer(parse_windows([{**GOOD, "rrule": rule}]), 1767225600.0, 3)["upcoming"]
+    assert [occurrence["start"][:10] for occurrence in found] == ["2026-01-04", "2026-01-05", "2026-01-11"]

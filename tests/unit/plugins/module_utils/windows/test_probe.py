@@ -36,7 +36,7 @@ def test_a_window_on_a_backup_is_a_warning() -> None:
     assert "nightly" in found.text and "window monthly" in found.text
     assert "first Sun 2026-12-06 02:00 UTC, 12 times in the time looked at" in found.text
     fine = ask(jobs=[{**BACKUP, "at": "00:30 daily UTC"}], windows=[WINDOW])
-    assert fine.value == 0 and fine.text == "none of 1 jobs and 1 windows collides with another"
+    assert fine.value == 0 and fine.text == "none of 1 job and 1 window collides with another"
 
 
 def test_windows_alone() -> None:
@@ -45,7 +45,7 @@ def test_windows_alone() -> None:
     assert found.value == 1 and found.text.startswith(
         "window weekly begins while monthly is open: first Sun 2026-12-06"
     )
-    assert ask(windows=[weekly]).text == "none of 1 windows collides with another"
+    assert ask(windows=[weekly]).text == "none of 1 window collides with another"
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils.windows.window import (
     tracks,
     upcoming,
 )
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,7 +126,7 @@ def read(**fields: Any) -> Window:
     return window
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.sampled_from(NIGHTS), rules(), st.data())
 def test_every_minute(night: tuple[str, date], rule: Rule, data: st.DataObject) -> None:
     clock = data.draw(st.one_of(st.integers(0, 1439), st.integers(0, 200)))

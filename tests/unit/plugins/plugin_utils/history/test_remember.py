@@ -18,9 +18,10 @@ import jsonschema
 import pytest
 import sample_run
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
-from ansible_collections.day2.ops.plugins.plugin_utils.history import store
+from ansible_collections.day2.ops.plugins.plugin_utils.history import dialects
+from ansible_collections.day2.ops.plugins.plugin_utils.history.dialects import HistoryError
 from ansible_collections.day2.ops.plugins.plugin_utils.history.remember import Memory
-from ansible_collections.day2.ops.plugins.plugin_utils.history.store import History, HistoryError, Row
+from ansible_collections.day2.ops.plugins.plugin_utils.history.store import History, Row
 from ansible_collections.day2.ops.plugins.plugin_utils.history.views import DAY, parse
 from ansible_collections.day2.ops.plugins.plugin_utils.report import html, terminal
 from ansible_collections.day2.ops.plugins.plugin_utils.report import json as as_json
@@ -223,7 +224,7 @@ def test_no_password_is_in_a_note(address: str) -> None:
 def test_a_locked_history_is_waited_for_and_then_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "h"
     report(place, NOW)
-    monkeypatch.setattr(store, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(dialects, "BUSY_SECONDS", 0.2)
     other = sqlite3.connect(place, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     made = report(place, NOW + DAY)

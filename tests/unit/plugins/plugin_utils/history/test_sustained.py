@@ -9,9 +9,9 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from ansible_collections.day2.ops.plugins.module_utils.checks.quantity import QuantityError
 from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
 from ansible_collections.day2.ops.plugins.module_utils.checks.sustained import Stretch, parse
+from ansible_collections.day2.ops.plugins.module_utils.units.quantity import QuantityError
 from ansible_collections.day2.ops.plugins.plugin_utils.history.store import Point
 from ansible_collections.day2.ops.plugins.plugin_utils.history.sustained import apply
 

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from ansible_collections.day2.ops.plugins.module_utils.checks.result import Status
+from ansible_collections.day2.ops.plugins.module_utils.checks.result import Result, Status
 from ansible_collections.day2.ops.plugins.plugin_utils.history.store import Point, Series
 from ansible_collections.day2.ops.plugins.plugin_utils.history.views import (
     CURVE_POINTS,
@@ -21,7 +22,8 @@ from ansible_collections.day2.ops.plugins.plugin_utils.history.views import (
     parse,
     thinned,
 )
-from ansible_collections.day2.ops.plugins.plugin_utils.report.charts import charts
+from ansible_collections.day2.ops.plugins.plugin_utils.report import html
+from ansible_collections.day2.ops.plugins.plugin_utils.report.document import HostReport, Report, Run
 
 NOW = 1_795_000_000.0
 VIEW = {"id": "week", "title": "Week", "days": 7, "checks": ["disk", "api*"], "ref": "OE-W01"}
@@ -30,6 +32,13 @@ SERIES = {"disk": Series(1, "Root <disk>", "%"), "api": Series(2, "API", "ms")}
 
 def days(*values: float | None, status: Status = Status.OK) -> list[Point]:
     return [Point(NOW - DAY * (len(values) - 1 - place), status, value, status) for place, value in enumerate(values)]
+
+
+def drawn(result: Result) -> str:
+    """The charts of a report's page."""
+    now = datetime.fromtimestamp(NOW, timezone.utc)
+    page = html.render(Report(Run("r", "T"), [HostReport("h", [result])], now, now))
+    return page.partition('<table class="curves">')[2].partition("</table>")[0]
 
 
 def test_values_are_told_and_drawn() -> None:
@@ -44,9 +53,9 @@ def test_values_are_told_and_drawn() -> None:
         "gone: nothing recorded",
     ]
     assert result.curves is not None
-    drawn = charts(result.curves)
-    assert drawn.count("<svg") == 2 and "Root &lt;disk&gt;" in drawn
-    (line,) = re.findall(r'points="([^"]+)"', drawn.partition("</tr>")[0])
+    charts = drawn(result)
+    assert charts.count("<svg") == 2 and "Root &lt;disk&gt;" in charts
+    (line,) = re.findall(r'points="([^"]+)"', charts.partition("</tr>")[0])
     heights = [float(place.split(",")[1]) for place in line.split()]
     assert heights[0] > heights[1] > heights[2]
 
@@ -55,7 +64,7 @@ def test_what_stays_is_a_line_in_the_middle() -> None:
     (view,) = parse([VIEW])
     result = of_values(view, SERIES, {"disk": days(7.0, 7.0)}, NOW)
     assert "now 7 %, unchanged since" in result.evidence[0]
-    (line,) = re.findall(r'points="([^"]+)"', charts(result.curves or []))
+    (line,) = re.findall(r'points="([^"]+)"', drawn(result))
     assert {place.split(",")[1] for place in line.split()} == {"18.0"}
 
 

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from ansible_collections.day2.ops.plugins.plugin_utils.lint.inventory import look
+from ansible_collections.day2.ops.plugins.plugin_utils.lint.inventory import Failover, look
 
 MEMORY = {"id": "m", "title": "M", "probe": "memory"}
 HTTP = {"id": "h", "title": "H", "probe": "http", "url": "http://127.0.0.1/"}
@@ -36,7 +36,7 @@ def problems(*checks: dict[str, Any], **more: Any) -> list[str]:
 )
 def test_contradictions_are_named(one: dict[str, Any], other: dict[str, Any], said: str) -> None:
     (problem,) = problems({**MEMORY, **one}, {**MEMORY, "id": "ram", **other})
-    assert problem.startswith("daily check 'm' and weekly check 'ram' ask the same and contradict each other: ")
+    assert problem.startswith("daily check 'm' and weekly check 'ram' read the same value and contradict each other: ")
     assert said in problem
 
 
@@ -118,7 +118,7 @@ def test_names_that_are_no_variables_are_named() -> None:
         "day2_check_timeout",
         "day2_backup_dir",
     ]
-    assert look({}, {}, names=names).problems == [
+    assert look({}, {}, variables=dict.fromkeys(names)).problems == [
         "day2_daily_check is no variable of a checklist; did you mean day2_daily_checks",
         "day2_weakly_checks is no variable of a checklist; did you mean day2_weekly_checks",
     ]
@@ -127,3 +127,32 @@ def test_names_that_are_no_variables_are_named() -> None:
 def test_channels_are_read() -> None:
     (problem,) = look({}, {}, channels=[{"name": "chat", "kind": "slack"}]).problems
     assert problem.startswith("notify_channels: ") and "url" in problem
+
+
+def test_windows_are_read() -> None:
+    night = {"name": "night", "start": "02:00", "duration": "2h", "rrule": "FREQ=DAILY"}
+    assert look({}, {}, windows=[night]).problems == []
+    (problem,) = look({}, {}, windows=[{**night, "durration": "2h"}]).problems
+    assert problem.startswith("window 'night', field 'durration': is no field") and "mean 'duration'?" in problem
+
+
+_PLAN = {
+    "database": "shop", "members": ["db1", "db2"], "vantage_points": ["db2", "app1", "controller", "db1"],
+    "journal_hosts": ["db1", "db2", "app1"], "fence": [{"kind": "service"}], "traffic": [],
+    "targets": {"rto": "30m", "rpo": "5m"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, []),
+        ({"members": ["db1", "dbb2"]}, ["'dbb2' is no host", "needs a primary and at least one standby"]),
+        ({"fence": [], "targets": None}, ["field 'targets': is missing", "field 'fence': is empty"]),
+    ],
+)
+def test_all_that_is_wrong_with_a_plan_of_a_failover(changed: dict[str, Any], said: list[str]) -> None:
+    plan = Failover({**_PLAN, **changed}, {host: host for host in ("db1", "db2", "app1")}, "shop")
+    found = look({}, {}, failover=plan).problems
+    assert all(any(words in problem for problem in found) for words in said), found
+    assert bool(found) == bool(said)

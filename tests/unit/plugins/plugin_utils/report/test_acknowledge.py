@@ -44,7 +44,7 @@ def test_acknowledged_finding_is_shown_and_does_not_fail() -> None:
     (row,) = [row for row in document["hosts"][0]["results"] if row["id"] == "c0"]
     assert row["acknowledged"] == {"owner": "A. Owner", "reason": "disk <is> ordered", "until": "2026-11-21"}
     assert "cknowledged by A. Owner until 2026-11-21: disk &lt;is&gt; ordered" in html.render(made)
-    assert "Look at first" not in html.render(made)
+    assert "Findings (" not in html.render(made)
     assert "acknowledged by A. Owner" in terminal.render(made, "p")
     assert "<skipped" in junit.render(made) and "<failure" not in junit.render(made)
     assert 'day2_check_acknowledged{host="a",check="c0"} 1' in prometheus.render(made)

@@ -6,36 +6,63 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-import os
 import re
 import subprocess
 import xml.etree.ElementTree as ET
-from datetime import datetime, timezone
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import sample_run
-from ansible_collections.day2.ops.plugins.plugin_utils.report import html, junit, prometheus, terminal, write
+from ansible_collections.day2.ops.plugins.plugin_utils.report import html, junit, prometheus, terminal
 from ansible_collections.day2.ops.plugins.plugin_utils.report import json as as_json
 from ansible_collections.day2.ops.plugins.plugin_utils.report.document import Report, Run, Steps, build, verdict
+from ansible_collections.day2.ops.plugins.plugin_utils.report.text import plain, visible
+from sample_report import NOW, report
 
 ROOT = Path(__file__).resolve().parents[5]
-NOW = datetime(2026, 11, 21, 3, 16, tzinfo=timezone.utc)
-NASTY = "<script>alert(1)</script> & \x00\x1b[31m ]]> \"'` \ud800 {{ 1 }} é"
-
-
-def report(values: dict[str, Any] | None = None, **about: Any) -> Report:
-    run = Run(run_id="run-1", title="Daily checklist", system="options_engine", cadence="daily", **about)
-    return build(run, (values if values is not None else sample_run.night()).items(), NOW)
+NASTY = "</script></style><script>alert(1)</script> & \x00\x1b[31m ]]> \"'` \ud800 {{ 1 }} é"
 
 
 def nasty() -> Report:
     value = sample_run.checklist(["critical", "ok"])
     value["results"][0].update(title=NASTY, message=NASTY, evidence=[NASTY], value=float("nan"), id=NASTY, ref=[NASTY])
     return report({NASTY: value})
+
+
+def everywhere(text: str) -> Report:
+    """The text wherever a host or an inventory may have one."""
+    value = sample_run.checklist(["critical", "critical", "ok"])
+    for row in value["results"]:
+        row.update(dict.fromkeys(("title", "message", "value", "id", "unit", "probe", "started", "warning"), text))
+        row.update({name: [text, "\n" + text] for name in ("evidence", "ref", "critical")})
+    made = report({text: value, f"{text}2": value}, title=text, system=text, cadence=text, versions={text: text})
+    made.notes = [text]
+    made.hosts[0].results[0].acknowledged = dict.fromkeys(("owner", "reason", "until"), text)
+    made.hosts[0].results[1].curves = [{"title": text, "summary": text, "points": [[1, 2.0], [2, 3.0]]}]
+    return made
+
+
+class Page(HTMLParser):
+    """What a browser makes of a page: its elements with their attributes, and its texts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
 
 
 def test_hosts_and_results_come_worst_first() -> None:
@@ -64,6 +91,18 @@ def _step(status: str) -> dict[str, Any]:
     return {"id": "backup-x", "title": "Backup", "probe": "step", "status": status, "message": "made"}
 
 
+@pytest.mark.parametrize(
+    ("cadence", "title"),
+    [("recovery", "Restore"), ("backup", "Backup"), ("drill", "Restore drill"), ("maintenance", "Maintenance"),
+     ("daily", "Steps"), (None, "Steps")],
+)  # fmt: skip
+def test_what_was_refused_is_titled_by_what_it_is(cadence: str | None, title: str) -> None:
+    run = Run(run_id="r", title="T", cadence=cadence)
+    made = build(run, [("a", {"results": [], "duration": 0.1})], NOW, steps={"a": Steps([], "Refuse it: no name")})
+    ((row,),) = (host.results for host in made.hosts)
+    assert (row.id, row.title, row.message) == ("steps", title, "Refuse it: no name")
+
+
 def test_steps_stand_in_the_report() -> None:
     steps = {"a": Steps([_step("ok")]), "b": Steps([_step("ok")], "Back up: no room"), "c": Steps(["nonsense"])}
     nothing = {"results": [], "duration": 0.1}
@@ -77,6 +116,39 @@ def test_steps_stand_in_the_report() -> None:
         "d": [("checklist", "unknown")],
         "e": [("reachable", "critical"), ("backup-x", "ok")],
     }
+    assert [(step["host"], step["id"]) for step in made.steps] == [
+        ("a", "backup-x"), ("b", "backup-x"), ("b", "steps"), ("c", "checklist"), ("e", "backup-x")
+    ]  # fmt: skip
+    schema = json.loads((ROOT / "docs" / "report-schema.json").read_text())
+    document = json.loads(as_json.render(made))
+    jsonschema.validate(document, schema)
+    assert document["steps"][0]["message"] == "made"
+
+
+@pytest.mark.parametrize(("fact", "status"), [("none", "skipped"), ("missing", "critical")])
+def test_why_there_is_no_step_stands_beside_checks_only(fact: str, status: str) -> None:
+    """On a host without checks and steps, "no check is defined" is the finding, and nothing covers it."""
+    why = "nothing is backed up on this host: postgres_backup_repository is not set"
+    ok = {"results": [{**_step("ok"), "probe": "backup"}], "duration": 0.1}
+    values = {"a": ok, "b": {"results": [], "duration": 0.1}, "c": {"unreachable": True, "msg": "gone"}, "d": None}
+    made = build(Run(run_id="r", title="T", cadence="backup"), values.items(), NOW,
+                 steps=dict.fromkeys(values, Steps(**{fact: why})))  # fmt: skip
+    rows = {host.host: [(row.id, row.status.value, row.message) for row in host.results] for host in made.hosts}
+    assert sorted(rows["a"]) == [("backup-x", "ok", "made"), ("steps", status, why)]
+    assert [row[:2] for row in rows["b"]] == [("checklist", "unknown")] and rows["b"][0][2] == (
+        f"{why}; and no check is defined for this host (day2_backup_checks)"
+    )
+    assert [row[:2] for row in rows["c"]] == [("reachable", "critical")]
+    assert sorted(row[:2] for row in rows["d"]) == [("checklist", "unknown"), ("steps", status)]
+
+
+def test_steps_come_in_the_order_in_which_they_began() -> None:
+    times = {"a": ["2026-11-21T03:00:05Z", "2026-11-21T03:00:20Z"], "b": ["2026-11-21T03:00:10Z"]}
+    taken = {host: Steps([{**_step("ok"), "started": at} for at in given]) for host, given in times.items()}
+    made = build(Run(run_id="r", title="T"), {"a": {"results": []}, "b": {"results": []}}.items(), NOW, steps=taken)
+    assert [(step["host"], step["started"]) for step in made.steps] == [
+        ("a", times["a"][0]), ("b", times["b"][0]), ("a", times["a"][1])
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -140,7 +212,7 @@ def test_html_is_one_file_and_escapes_everything() -> None:
     page = html.render(report())
     sources = re.findall(r"(?:src|href)=\"([^\"#]*)", page) + re.findall(r"url\(([^)]*)\)", page)
     assert all(not source.startswith(("http:", "https:", "//")) for source in sources)
-    assert "app1.example.net" in page and "Look at first" in page
+    assert "app1.example.net" in page and "Findings (" in page
 
 
 def test_html_asks_nothing_of_any_network() -> None:
@@ -153,6 +225,26 @@ def test_html_asks_nothing_of_any_network() -> None:
     addresses = {address for address in re.findall(r'\bhref="([^"#]+)"', page) if not address.startswith("data:")}
     assert addresses == {"report.json", "report.xml", "report.prom"}
     assert "@import" not in page and "url(" not in page
+
+
+def test_no_text_becomes_markup() -> None:
+    """The same elements and attributes, whatever the texts are; and every text can be read."""
+    page, tame = Page(html.render(everywhere(plain(NASTY)))), Page(html.render(everywhere("tame")))
+    shapes = [[(tag, list(attributes)) for tag, attributes in made.elements] for made in (page, tame)]
+    assert shapes[0] == shapes[1]
+    shown = visible(plain(NASTY))
+    assert sum(text.count(shown) for text in page.texts) > 40
+    assert {"value", "title", "aria-label"} <= {
+        name for _tag, attributes in page.elements for name, value in attributes.items() if value and shown in value
+    }
+
+
+def test_the_policy_names_the_style_and_the_script_of_the_page() -> None:
+    page = html.render(report())
+    for tag in ("style", "script"):
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}';" in page
 
 
 @pytest.mark.parametrize("make", [html.render, as_json.render, junit.render])
@@ -196,6 +288,25 @@ def test_the_terminal_shows_the_worst_first_and_the_place_last() -> None:
     assert "\x1b" not in terminal.render(nasty(), "x")
 
 
+@pytest.mark.parametrize("width", [60, 80, 200, None])
+def test_what_was_refused_says_on_every_terminal_what_to_type(width: int | None) -> None:
+    message = (
+        "This replaces live data of shop with those of a backup. Say so: -e day2_confirm=shop (--check shows the plan)"
+    )
+    steps = {
+        "a": Steps([_step("critical") | {"message": message}], message),
+        "b": Steps([_step("ok") | {"message": message}]),
+    }
+    made = build(
+        Run(run_id="r", title="T"), [("a", {"failed": True, "msg": message}), ("b", {"results": []})], NOW, steps=steps
+    )
+    lines = terminal.render(made, "x", width=width).splitlines()
+    wrong = [line for line in lines if line.lstrip().startswith(("CRITICAL", "UNKNOWN")) and message in line]
+    assert len(wrong) == 3
+    fine = next(line for line in lines if line.startswith("  OK"))
+    assert (message in fine) == (width in (200, None))
+
+
 def test_messages_are_cut_to_a_terminals_width_and_never_elsewhere() -> None:
     value = sample_run.checklist(["critical"])
     value["results"][0]["message"] = "much to say " * 40
@@ -217,78 +328,3 @@ def test_a_huge_run_prints_findings_only_and_says_so() -> None:
     text = terminal.render(report(sample_run.sample_run(100, 50)), "x")
     assert len(text.splitlines()) < 2000 and "only findings" in text.lower()
     assert not any(line.startswith("  OK") for line in text.splitlines())
-
-
-def test_files_appear_together_and_latest_names_them(tmp_path: Path) -> None:
-    for run_id in ("first", "second"):
-        made = build(Run(run_id=run_id, title="T"), sample_run.night().items(), NOW)
-        places = write.write(made, tmp_path)
-        assert sorted(path.name for path in (tmp_path / run_id).iterdir()) == [
-            "report.html",
-            "report.json",
-            "report.prom",
-            "report.xml",
-        ]
-        assert (tmp_path / "latest").resolve() == (tmp_path / run_id).resolve()
-        assert all(Path(place).exists() for place in places.values())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "latest", "second"]
-
-
-def test_a_failure_while_writing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = write._write_file
-
-    def full(path: Path, content: str) -> None:
-        if path.name == "report.prom":
-            raise OSError(28, "No space left on device")
-        real(path, content)
-
-    monkeypatch.setattr(write, "_write_file", full)
-    with pytest.raises(write.ReportError, match="No space left"):
-        write.write(report(), tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(write.ReportError, match="day2_report_dir") as caught:
-        write.write(report(), tmp_path / "file" / "reports")
-    assert str(tmp_path / "file") in str(caught.value)
-
-
-def test_a_run_that_was_reported_is_not_overwritten(tmp_path: Path) -> None:
-    write.write(report(), tmp_path)
-    with pytest.raises(write.ReportError, match="already"):
-        write.write(report(), tmp_path)
-
-
-def test_others_may_not_read_a_report(tmp_path: Path) -> None:
-    before = os.umask(0)
-    try:
-        write.write(report(), tmp_path / "reports")
-    finally:
-        os.umask(before)
-    run = tmp_path / "reports" / "run-1"
-    assert [path.stat().st_mode & 0o777 for path in (run.parent, run)] == [0o750, 0o750]
-    assert {path.stat().st_mode & 0o777 for path in run.iterdir()} == {0o640}
-
-
-def test_nothing_of_a_run_is_visible_before_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, seen = write._write_file, []
-
-    def watch(path: Path, content: str) -> None:
-        real(path, content)
-        seen.append([entry.name for entry in tmp_path.iterdir() if not entry.name.startswith(".")])
-
-    monkeypatch.setattr(write, "_write_file", watch)
-    write.write(report(), tmp_path)
-    assert seen == [[]] * len(write.FILES)
-
-
-def test_what_a_killed_run_left_is_removed_when_it_is_old(tmp_path: Path) -> None:
-    old, young = tmp_path / ".partial-old-1", tmp_path / ".partial-young-2"
-    for directory in (old, young):
-        directory.mkdir()
-        (directory / "report.json").write_text("{")
-    os.utime(old, (0, 0))
-    write.write(report(), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-young-2", "latest", "run-1"]

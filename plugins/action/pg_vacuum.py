@@ -1,0 +1,14 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Controller half of day2.ops.pg_vacuum: its connection is resolved."""
+
+from __future__ import annotations
+
+from ansible.plugins.action.normal import ActionModule as Normal
+from ansible_collections.day2.ops.plugins.plugin_utils.connections import Connected
+
+
+class ActionModule(Connected, Normal):  # type: ignore[misc]
+    """Run the module with the options that its connection stands for."""

@@ -1,0 +1,5 @@
+# Copyright: day2.ops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A cluster in virtual time that a failover is tried on. It knows nothing of the planner and imports nothing of it."""
