@@ -86,4 +86,4 @@ def test_it_is_paused_and_promotes_nobody(site: FailoverSite) -> None:
     assert steps == ["pause", "fence", "promote", "traffic", "follow", "finish"], site.output
     assert told(site, "drb", "paused") and told(site, "drc", "paused")
     site.group.streams("drc" if new == "drb" else "drb", new)
-    assert "repmgr service unpause" in str(site.rows()[new]["dr-outcome"]["evidence"])
+    assert "repmgr service unpause" in site.rows()[new]["dr-left"]["message"]
