@@ -150,7 +150,7 @@ def follow(member: Member, asked: Follow, check_mode: bool = False) -> dict[str,
         if asked.slot is not None and asked.slot != state.slot:
             member.set("primary_slot_name", asked.slot)
         member.set("primary_conninfo", conninfo(**wanted))
-    _until_streaming(member, primary, timeline, asked.limit)
+    until_streaming(member, primary, timeline, asked.limit)
     return _result(True, timeline, f"it streams from {primary.address} on timeline {timeline}")
 
 
@@ -225,7 +225,8 @@ def _without_password(member: Member, wanted: Mapping[str, str]) -> dict[str, st
     return {**parts, "passfile": path}
 
 
-def _until_streaming(member: Member, primary: Upstream, timeline: int, limit: float) -> None:
+def until_streaming(member: Member, primary: Upstream, timeline: int, limit: float) -> None:
+    """Wait for the stream of a standby; MemberError says what there is instead."""
     missing = last_look(lambda: _missing(member, timeline), lambda found: found is None, limit, _POLL)
     if missing is not None:
         raise MemberError(

@@ -171,7 +171,7 @@ def _read(path: str) -> str:
         return ""
 
 
-def write_owned(member: Member, path: str, text: str) -> None:
+def write_owned(member: Member, path: str, text: str | bytes) -> None:
     """A file of mode 0600 of the member's owner: a base backup fails at one that the server cannot read."""
     write_atomic(path, text)
     if os.geteuid() == 0:

@@ -111,12 +111,19 @@ class Upstream:
     def address(self) -> str:
         return f"{self.parts.get('host') or self.parts.get('hostaddr') or 'this host'}:{self.port}"
 
+    def ask(self, sql: str, database: str, limit: float = QUESTION) -> str:
+        """What psql prints of statements in a database of the server."""
+        return self._psql(conninfo(dbname=database, application_name="day2.ops"), sql, limit).strip()
+
     def _replicate(self, command: str, limit: float = QUESTION) -> str:
         """What the server answers to a command of the replication protocol."""
-        cluster = self.member.cluster
-        argv = [os.path.join(cluster.bin_dir, "psql"), "-XAtqw", "-v", "VERBOSITY=verbose"]
         # As a standby logs in: password files name such sessions by this database.
         login = conninfo(dbname="replication", replication="true", application_name="day2.ops")
+        return self._psql(login, command, limit)
+
+    def _psql(self, login: str, command: str, limit: float) -> str:
+        cluster = self.member.cluster
+        argv = [os.path.join(cluster.bin_dir, "psql"), "-XAtqw", "-v", "VERBOSITY=verbose"]
         argv += ["-d", login, "-c", command]
         said: list[bytes] = []
         try:
