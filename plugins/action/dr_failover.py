@@ -15,7 +15,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import basic
-from ansible_collections.day2.ops.plugins.plugin_utils.failover import turns
+from ansible_collections.day2.ops.plugins.plugin_utils.failover import rejoins, turns
 from ansible_collections.day2.ops.plugins.plugin_utils.failover.approval import read_codes
 from ansible_collections.day2.ops.plugins.plugin_utils.failover.evidence import read_seen
 from ansible_collections.day2.ops.plugins.plugin_utils.failover.model import CONTROLLER
@@ -31,7 +31,7 @@ from ansible_collections.day2.ops.plugins.plugin_utils.plain import DEPRECATED, 
 
 _PHASES = ("admitted", "claiming", "claimed", "next", "acknowledged", "judged", "closed")
 _ARGUMENTS: dict[str, dict[str, Any]] = {
-    "state": {"type": "str", "required": True, "choices": ["assessed", "failed_over", "status", "aborted"]},
+    "state": {"type": "str", "required": True, "choices": ["assessed", "failed_over", "status", "aborted", "rejoined"]},
     "phase": {"type": "str", "choices": list(_PHASES)},
     "plan": {"type": "dict", "required": True},
     "system": {"type": "str", "required": True},
@@ -57,6 +57,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "answers": {"type": "list", "elements": "dict", "default": []},
     "seen": {"type": "dict", "default": {}},
     "began": {"type": "float"},
+    "member": {"type": "str", "default": ""},
     "ref": {"type": "list", "elements": "str", "default": []},
 }
 _NEEDS = {
@@ -80,7 +81,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         _validation, arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         given = {name: plain(value, DEPRECATED) for name, value in arguments.items()}
         state, phase = given["state"], given["phase"]
-        if state in ("failed_over", "aborted") and phase is None:
+        if state in ("failed_over", "aborted", "rejoined") and phase is None:
             raise AnsibleActionFail(f"'phase' is needed for state {state}: one of {', '.join(_PHASES)}")
         for name in _NEEDS.get(phase or "", ()):
             if given[name] is None:
@@ -108,6 +109,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return turns.claiming(table, given["journals"])
         if phase == "claimed":
             return turns.claimed(table, given["journals"])
+        if state == "rejoined":
+            if phase == "next":
+                return rejoins.next_turn(table, given["member"])
+            return rejoins.judged(table, given["next"], given["answers"])
         if phase == "acknowledged":
             return turns.acknowledged(table, given["journals"])
         if phase == "closed":

@@ -16,7 +16,7 @@ from ansible_collections.day2.ops.plugins.plugin_utils.plain import DEPRECATED, 
 from ansible_collections.day2.ops.plugins.plugin_utils.steps.record import reason
 
 # What an order may name: each is guarded by its epoch on the host.
-_NAMES = ("dr_fence", "pg_promote", "pg_follow", "dr_traffic", "dr_patroni", "dr_repmgr")
+_NAMES = ("dr_fence", "pg_promote", "pg_follow", "dr_traffic", "dr_patroni", "dr_repmgr", "pg_rejoin")
 MODULES = tuple(f"day2.ops.{name}" for name in _NAMES)
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "order": {"type": "dict", "required": True},

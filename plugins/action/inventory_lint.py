@@ -34,6 +34,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
             "maintenance",
             "dr",
             "failover",
+            "rejoin",
         ],
     },
 }

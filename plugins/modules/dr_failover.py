@@ -25,8 +25,10 @@ options:
       - V(failed_over) answers one O(phase) of a failover.
       - V(status) describes the journal, without a claim.
       - V(aborted) ends a failover that was begun, phase by phase as V(failed_over). Nothing is undone.
+      - V(rejoined) answers the phases of playbook C(day2.ops.dr_rejoin), which makes standbys of members that a
+        failover has left behind - V(admitted), V(claiming), V(claimed), V(next) and V(judged).
     type: str
-    choices: [assessed, failed_over, status, aborted]
+    choices: [assessed, failed_over, status, aborted, rejoined]
     required: true
   phase:
     description:
@@ -149,6 +151,12 @@ options:
   began:
     description: When this run began, as V(admitted) returned it. Without it nothing that was seen earlier is believed.
     type: float
+  member:
+    description: >-
+      For V(rejoined), the one member that becomes a standby. Without it those that are stopped and were primaries, or
+      are fenced.
+    type: str
+    default: ''
   ref:
     description: The items of an operations manual that the rows answer.
     type: list

@@ -12,8 +12,8 @@ version_added: 0.1.0
 author: The day2.ops maintainers (@day2-ops)
 description:
   - Runs on a host the module that M(day2.ops.dr_failover) has ordered, one of M(day2.ops.dr_fence),
-    M(day2.ops.pg_promote), M(day2.ops.pg_follow) and M(day2.ops.dr_traffic). It is for playbook
-    C(day2.ops.dr_failover) itself.
+    M(day2.ops.pg_promote), M(day2.ops.pg_follow), M(day2.ops.pg_rejoin) and M(day2.ops.dr_traffic). It is for playbooks
+    C(day2.ops.dr_failover) and C(day2.ops.dr_rejoin) themselves.
   - It never fails. A module that fails, or a host that does not answer any more, is an answer, which
     M(day2.ops.dr_failover) judges.
 extends_documentation_fragment: day2.ops.attributes

@@ -112,7 +112,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 
 def test_every_playbook_has_a_smoke() -> None:
     names = {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
-    assert names == {smoke.name for smoke in SMOKES} | {"dr_assess", "dr_failover"}  # test_failover.py
+    assert names == {smoke.name for smoke in SMOKES} | {"dr_assess", "dr_failover", "dr_rejoin"}  # test_failover.py
 
 
 @pytest.fixture(scope="module")

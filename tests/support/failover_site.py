@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from standby_group import PORTS, standby_group_on
+from standby_group import PASSFILE, PORTS, standby_group_on
 
 SYSTEM = "ledger"
 JOURNAL = f"/var/lib/day2/dr/{SYSTEM}.json"
 # What no output of a run has in it. The pooler asks for none.
 KEY = "k3y-of-the-pooler"
+# pg_hba of the site's servers trusts the owner.
+REJOIN = {"login": {"user": "replicator", "passfile": PASSFILE}, "rewind_login": {"user": "postgres"}}
 POOLER, PLACE = 6499, "/var/lib/postgresql/dr-pooler"
 START_POOLER = f"""
 port=$1

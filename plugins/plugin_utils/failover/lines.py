@@ -18,14 +18,20 @@ from ansible_collections.day2.ops.plugins.plugin_utils.failover.table import Tab
 from ansible_collections.day2.ops.plugins.plugin_utils.failover.views import Member
 
 
-def of_hosts(table: Table) -> dict[str, list[Mapping[str, Any]]]:
-    """What each host is, or sees."""
+def of_members(table: Table) -> dict[str, list[Mapping[str, Any]]]:
+    """What each member is."""
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for member in table.plan.members:
         view = table.facts.view(member.host)
         known = view.reachable and view.state is not None
         status = Status.OK if view.is_primary or view.is_standby else Status.WARNING if known else Status.UNKNOWN
         rows.setdefault(member.host, []).append(table.row("member", "Member", status, describe(view)))
+    return rows
+
+
+def of_hosts(table: Table) -> dict[str, list[Mapping[str, Any]]]:
+    """What each host is, or sees."""
+    rows = of_members(table)
     for point in table.plan.vantage_points:
         if point in table.hosts:
             seen = table.facts.liveness.get(point, {})

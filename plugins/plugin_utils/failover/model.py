@@ -114,6 +114,8 @@ class Plan:
     synchronous_standby_names: str = ""
     automatic: bool = False
     manager: Manager | None = None
+    # Options of pg_rejoin, by which an old primary becomes a standby again; None: it is not said.
+    rejoin: Mapping[str, Any] | None = field(default=None, hash=False)
     machines: Mapping[str, str] = field(default_factory=dict, hash=False)
     notes: tuple[str, ...] = ()
 

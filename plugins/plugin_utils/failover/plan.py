@@ -36,8 +36,14 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _FIELDS = (
     "database", "port", "members", "vantage_points", "journal_hosts", "fence", "traffic", "application", "verify",
     "backup", "synchronous_standby_names", "targets", "liveness", "automatic", "manager",
+    "rejoin",
 )  # fmt: skip
 _REQUIRED = ("database", "members", "vantage_points", "journal_hosts", "fence", "traffic", "targets")
+
+
+# How pg_rejoin logs in. There is no password among it: it would stand in results and logs.
+_LOGINS = ("login", "rewind_login")
+_LOGIN = ("user", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
 
 
 class PlanError(EntriesError):
@@ -162,6 +168,7 @@ def _read(reader: _Reader, system: str) -> Plan:
         liveness=_liveness(reader),
         automatic=reader.value("automatic", Argument("bool", "").read, False),
         manager=_manager(reader),
+        rejoin=_rejoin(reader),
         machines=reader.machines,
     )
 
@@ -266,6 +273,28 @@ def _manager(reader: _Reader) -> Manager | None:
         if options[name] is not None and options[needed] is None:
             reader.fault(f"manager.{name}", f"needs '{needed}'")
     return Manager(str(kind), {name: value for name, value in options.items() if value is not None})
+
+
+def _rejoin(reader: _Reader) -> Mapping[str, Any] | None:
+    """How an old primary becomes a standby again: the options of pg_rejoin that no failover knows."""
+    if reader.raw.get("rejoin") is None:
+        return None
+    found = reader.mapping(
+        "rejoin", (*_LOGINS, "database", "method", "evidence", "keep_wal", "copy_timeout", "timeout")
+    )
+    for name in _LOGINS:
+        about = found.get(name)
+        if about is None and name == "login":
+            reader.fault("rejoin.login", "is missing: how the standby logs in, such as {user: replicator, passfile: …}")
+        elif about is not None and not (isinstance(about, Mapping) and about.get("user")):
+            reader.fault(f"rejoin.{name}", f"{about!r} is not a mapping with a user")
+        elif about is not None:
+            reader.unknown(f"rejoin.{name}", about, _LOGIN)
+    for name in ("copy_timeout", "timeout"):
+        reader.value(f"rejoin.{name}", _limit, None, found)
+    if found.get("method") not in (None, "auto", "rewind", "base_backup"):
+        reader.fault("rejoin.method", f"is {found['method']!r}, expected auto, rewind or base_backup")
+    return found
 
 
 def _limit(value: object) -> str:

@@ -49,7 +49,7 @@ def summarise(plan: Plan, case: Case, facts: Facts) -> Finished:
             if proven
             else "nobody has proven that it is off: see that it does not start before"
         )
-        left.append(f"{case.old} has to be rebuilt as a standby ({state})")
+        left.append(f"{case.old} has to become a standby again, by playbook dr_rejoin ({state})")
     else:
         left.append(f"see that {case.old} comes back as a standby (Patroni sees to it when it starts)")
     left += pausing.left(plan, case)

@@ -30,7 +30,7 @@ SETTINGS = (
     "day2_history", "day2_history_days", "day2_hosts", "day2_log_dir", "day2_maintenance", "day2_merge_from",
     "day2_metrics_url", "day2_progress_interval", "day2_report_dir", "day2_rpo", "day2_run_id", "day2_run_part",
     "day2_steps", "day2_system", "day2_upstreams", "day2_windows", "day2_dr_plan", "day2_dr_confirm",
-    "day2_dr_approve", "day2_dr_reason", "day2_dr_state", "day2_dr_ref",
+    "day2_dr_approve", "day2_dr_reason", "day2_dr_state", "day2_dr_ref", "day2_dr_member",
 )  # fmt: skip
 # The playbooks give these their values, which -e would override; and the settings that are meant.
 _OWN = {"day2_report": "day2_report_dir", "day2_step": "day2_steps", "day2_window": "day2_windows"}

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from ansible_collections.day2.ops.plugins.module_utils.checks.entries import nearest
 from ansible_collections.day2.ops.plugins.plugin_utils.maintenance.procedure import TYPES
 
-CADENCES = ("daily", "weekly", "monthly", "quarterly", "backup", "drill", "recovery", "maintenance", "dr", "failover")
+CADENCES = (
+    "daily", "weekly", "monthly", "quarterly", "backup", "drill", "recovery", "maintenance", "dr", "failover", "rejoin",
+)  # fmt: skip
 # Steps of emergencies have no checks of their own.
 STEPS = (*CADENCES, *(f"emergency_{kind}" for kind in TYPES))
 _KINDS = ("checks", "views", "steps")

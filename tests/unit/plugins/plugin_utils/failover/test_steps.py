@@ -149,7 +149,7 @@ def test_what_is_left_to_do_is_told_at_the_end() -> None:
     assert isinstance(gone, Finished) and gone.left[-1].startswith("db3 did not answer: look whether it follows")
     assert found.left == (
         "db3 does not follow: it is full",
-        "db1 has to be rebuilt as a standby (it is fenced; it must not be started before)",
+        "db1 has to become a standby again, by playbook dr_rejoin (it is fenced; it must not be started before)",
         "take a full backup: a new timeline has begun",
         "set synchronous_standby_names back to ANY 1 (db1, db3) when standbys follow",
     )
