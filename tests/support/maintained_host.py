@@ -88,7 +88,7 @@ class Host:
         files = [name for name in left.split("\n") if name and not name.endswith(":")]
         return self.get()[0] == 200 and self.unit() == "active" and not self.silences() and not files
 
-    def until(self, wanted: Callable[[], bool], limit: float = 40.0) -> None:
+    def until(self, wanted: Callable[[], bool], limit: float = 120.0) -> None:
         try:
             wait_for(wanted, bool, limit, "the host", pause=0.5)
         except WaitTimeout as late:
