@@ -169,8 +169,8 @@ def named(relations: Iterable[Relation], listing: str) -> list[str]:
     known = {}
     for line in listing.split("\n"):
         tablespace, _bar, rest = line.partition("|")
-        node, bar, name = rest.partition("|")
-        if bar and node:
+        node, found, name = rest.partition("|")
+        if found and node:
             known[int(tablespace), int(node)] = name
     return sorted({known[x.tablespace, x.node] for x in relations if (x.tablespace, x.node) in known})
 
