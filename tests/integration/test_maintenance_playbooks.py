@@ -250,7 +250,7 @@ def test_no_step_is_taken_where_the_backup_failed(site: Maintained) -> None:
 
 
 def test_no_host_takes_a_step_where_another_did_not_enter(site: Maintained) -> None:
-    site.provide("stubborn", "/bin/sh -c \"trap '' TERM; while :; do sleep 1; done\"")
+    site.provide("stubborn", "/bin/sh -c \"trap '' TERM; exec sleep 1000\"")
     inventory = site.two_hosts(maintenance_window_units=["stubborn"], maintenance_window_units_timeout="6s")
     try:
         step = site.looking("alone-in-it")

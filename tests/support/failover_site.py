@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,10 @@ class FailoverSite:
         text = self.host.run("sh", "-c", f"cat {JOURNAL} 2>/dev/null || echo '{{\"entries\": []}}'")
         return [(entry["step"], entry["phase"], entry["host"]) for entry in json.loads(text)["entries"]]
 
-    def through_pooler(self, query: str) -> str:
+    def through_pooler(self, query: str, check: bool = True) -> str:
         """As an application asks, until it is answered."""
         argv = ["runuser", "-u", "postgres", "--", "env", "PGCONNECT_TIMEOUT=5", "psql", "-XAtq", "-h", "127.0.0.1"]
-        return str(self.host.run(*argv, "-p", str(POOLER), "-d", "postgres", "-c", query))
+        return str(self.host.run(*argv, "-p", str(POOLER), "-d", "postgres", "-c", query, check=check))
 
     def primaries(self) -> list[str]:
         """Clusters that take writes now, each asked itself."""
@@ -144,7 +145,9 @@ def failover_site_on(host: Any, folder: Path) -> Iterator[FailoverSite]:
         host.run("sh", "-euc", START_POOLER, "sh", str(PORTS["dra"]))
         site = FailoverSite(host, group, folder)
         try:
-            group.until(lambda: site.through_pooler("SELECT 1"), lambda said: said == "1", "the pooler answers")
+            # It does not listen at once.
+            asked = partial(site.through_pooler, "SELECT 1", check=False)
+            group.until(asked, lambda said: said == "1", "the pooler answers")
             yield site
         finally:
             host.run("sh", "-c", END_POOLER, check=False)
