@@ -198,8 +198,9 @@ kept:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
 from ansible_collections.day2.ops.plugins.module_utils.failover.guard import OPTIONS, TOGETHER, acting
+from ansible_collections.day2.ops.plugins.module_utils.failover.keeping import Rejoin
 from ansible_collections.day2.ops.plugins.module_utils.failover.local import GUARD_WAIT, STANDBY, member_at
-from ansible_collections.day2.ops.plugins.module_utils.failover.rejoining import Rejoin, finish_replacement, rejoin
+from ansible_collections.day2.ops.plugins.module_utils.failover.rejoining import finish_replacement, rejoin
 from ansible_collections.day2.ops.plugins.module_utils.units.quantity import QuantityError, parse_duration
 
 LOGIN = {

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
-from ansible_collections.day2.ops.plugins.module_utils.failover import divergence, rewinding
+from ansible_collections.day2.ops.plugins.module_utils.failover import divergence, fence, rewinding
 from ansible_collections.day2.ops.plugins.module_utils.failover.divergence import Divergence
 from ansible_collections.day2.ops.plugins.module_utils.failover.following import (
     History,
@@ -26,6 +25,7 @@ from ansible_collections.day2.ops.plugins.module_utils.failover.following import
     state_of,
     until_streaming,
 )
+from ansible_collections.day2.ops.plugins.module_utils.failover.keeping import Rejoin, keep
 from ansible_collections.day2.ops.plugins.module_utils.failover.local import (
     Member,
     MemberError,
@@ -33,46 +33,19 @@ from ansible_collections.day2.ops.plugins.module_utils.failover.local import (
     write_owned,
 )
 from ansible_collections.day2.ops.plugins.module_utils.failover.postmasters import servers
-from ansible_collections.day2.ops.plugins.module_utils.failover.surroundings import disk_free
 from ansible_collections.day2.ops.plugins.module_utils.failover.unfencing import unfence
 from ansible_collections.day2.ops.plugins.module_utils.failover.upstream import Upstream
 from ansible_collections.day2.ops.plugins.module_utils.failover.wal_end import wal_end
 from ansible_collections.day2.ops.plugins.module_utils.postgres.server import ServerError, conninfo
-from ansible_collections.day2.ops.plugins.module_utils.process.files import write_atomic
 from ansible_collections.day2.ops.plugins.module_utils.units.lsn import parse_lsn
-from ansible_collections.day2.ops.plugins.module_utils.units.quantity import format_bytes
 from ansible_collections.day2.ops.plugins.module_utils.units.timestamps import basic, rfc3339
 
 FOLLOW, REWIND, BASE_BACKUP = "follow", "rewind", "base_backup"
 # States of the note: pg_rewind may have changed the directory, and it has brought it to the primary's timeline.
 REWINDING, REWOUND = "rewinding", "rewound"
+# Seconds in which systemd takes a mask.
+_HOLDING = 30.0
 _NEEDS = "data checksums or wal_log_hints, and the cluster has neither"
-
-
-@dataclass(frozen=True)
-class Rejoin:
-    """What a run asks for. `login` are parts of a connection string for replication, `rewind_login` those for
-    pg_rewind; `evidence` a directory; `limit` seconds of the copy, `stream_limit` those until it streams."""
-
-    host: str
-    primary_port: int
-    login: Mapping[str, str] = field(repr=False)
-    rewind_login: Mapping[str, str] = field(repr=False)
-    database: str = "postgres"
-    method: str = "auto"
-    slot: str | None = None
-    name: str | None = None
-    expected_timeline: int | None = None
-    system_identifier: str | None = None
-    evidence: str = "/var/lib/day2/dr/rejoined"
-    keep_wal: bool = True
-    run: str | None = None
-    limit: float = 14400.0
-    stream_limit: float = 60.0
-
-    @property
-    def address(self) -> dict[str, str]:
-        return {"host": self.host, "port": str(self.primary_port)}
 
 
 @dataclass(frozen=True)
@@ -92,24 +65,31 @@ def note_path(data: str) -> str:
 def rejoin(member: Member, asked: Rejoin, check_mode: bool = False) -> dict[str, Any]:
     """The result of the module; MemberError says what forbids it, and what was changed until then."""
     primary = _ask(member, asked)
-    if servers(member.cluster.data).found or member.cluster.running() is not None:
+    seen = servers(member.cluster.data)
+    if seen.unseen:
+        raise MemberError(
+            f"process {seen.unseen[0]}, a server of PostgreSQL, cannot be looked at, and may work on"
+            f" {member.cluster.data}; nothing was changed"
+        )
+    if seen.found or member.cluster.running() is not None:
         return _running(member, asked, primary)
-    if asked.system_identifier is None:
-        _same_cluster(member, primary.identifier)
+    _same_cluster(member, primary.identifier)
     state = _read_note(member)
     found = None if state else _diverged(member, primary)
     method = _method(member, asked, state, found)
     if check_mode:
         what = {FOLLOW: "would start as a standby", REWIND: "would be rewound", BASE_BACKUP: "would be copied anew"}
         return _result(True, method, found, primary, f"{_describe(found)}; it {what[method]}", None)
+    if method == BASE_BACKUP:
+        refuse_links(member.cluster.data)
     if found is not None and found.bytes != 0:
-        found = _keep(member, asked, primary, found)
+        found = keep(member, primary.source, found, asked)
+    _hold(member)
     kept = _bring(member, asked, primary, method, state)
     if member.cluster.unit is not None:
         unfence(member.cluster.unit)
     member.cluster.start()
-    until_streaming(member, primary.stream, primary.history.timeline, asked.stream_limit)
-    _remove(note_path(member.cluster.data))
+    _await_stream(member, asked, primary)
     how = {FOLLOW: "as it was", REWIND: "after pg_rewind", BASE_BACKUP: f"from a base backup; its old data is {kept}"}
     message = f"it streams from {primary.stream.address} on timeline {primary.history.timeline}, {how[method]}"
     return _result(True, method, found, primary, f"{_describe(found)}; {message}", kept)
@@ -142,10 +122,41 @@ def _running(member: Member, asked: Rejoin, primary: _Primary) -> dict[str, Any]
             f"{member.cluster.data} runs as a primary on timeline {state.timeline}: fence it (dr_fence) before it"
             " becomes a standby; nothing was changed"
         )
-    until_streaming(member, primary.stream, primary.history.timeline, asked.stream_limit)
-    _remove(note_path(member.cluster.data))
+    _await_stream(member, asked, primary)
     message = f"it streams from {primary.stream.address} on timeline {primary.history.timeline}"
     return _result(False, FOLLOW, None, primary, message, None)
+
+
+def _await_stream(member: Member, asked: Rejoin, primary: _Primary) -> None:
+    try:
+        until_streaming(member, primary.stream, primary.history.timeline, asked.stream_limit)
+    except MemberError as exc:
+        raise MemberError(
+            f"{exc}. Where the WAL that it needs is gone, stop it and call this with 'method' {BASE_BACKUP}"
+        ) from exc
+    _remove(note_path(member.cluster.data))
+
+
+def _hold(member: Member) -> None:
+    """Whatever happens from here on, nobody starts it as a primary: not by hand, and not by a reboot."""
+    cluster = member.cluster
+    if cluster.unit is None or cluster.is_standby():
+        return
+    held = fence.service(cluster.data, cluster.unit, None, _HOLDING)
+    if not held.proven:
+        raise MemberError(f"{cluster.unit} can be started: {held.msg}; nothing was changed")
+
+
+def refuse_links(data: str) -> None:
+    """What a base backup beside the directory would not bring to where it is."""
+    apart = [os.path.join(data, "pg_tblspc", name) for name in os.listdir(os.path.join(data, "pg_tblspc"))]
+    apart += [path for path in [os.path.join(data, "pg_wal")] if os.path.islink(path)]
+    if apart:
+        raise MemberError(
+            f"{apart[0]} is a symbolic link to another place, to which a base backup would not bring its part: make the"
+            " standby by pg_basebackup with --tablespace-mapping and --waldir, or by 'method' rewind; nothing was"
+            " changed"
+        )
 
 
 def _same_cluster(member: Member, identifier: str) -> None:
@@ -276,55 +287,6 @@ def finish_replacement(data: str) -> None:
     if not os.path.exists(data) and os.path.exists(os.path.join(new, rewinding.SIGNAL)):
         os.rename(new, data)
         _remove(note_path(data))
-
-
-def _keep(member: Member, asked: Rejoin, primary: _Primary, found: Divergence) -> Divergence:
-    """Name the tables, and keep report and WAL where the next run does not overwrite them."""
-    found = replace(found, tables=tuple(_tables(asked, primary, found)))
-    name = asked.run or basic(time.time())
-    folder = os.path.join(asked.evidence, f"{name}-{os.path.basename(member.cluster.data)}")
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        if asked.keep_wal:
-            _copy_wal(member, found, os.path.join(folder, "wal"))
-        found = replace(found, kept=folder)
-        report = {"at": rfc3339(time.time()), "data": member.cluster.data, "run": asked.run, **found.as_dict()}
-        write_atomic(os.path.join(folder, "divergence.json"), json.dumps(report, indent=2) + "\n")
-    except OSError as exc:
-        raise MemberError(f"{folder} cannot be written: {exc.strerror}; nothing was changed") from exc
-    return found
-
-
-def _copy_wal(member: Member, found: Divergence, into: str) -> None:
-    size = int(member.cluster.control().get("Bytes per WAL segment", str(16 << 20)))
-    paths = divergence.segments_from(os.path.join(member.cluster.data, "pg_wal"), found.timeline, found.fork, size)
-    os.makedirs(into, mode=0o700, exist_ok=True)
-    needed, free = len(paths) * size, disk_free(into)
-    if free is not None and free < needed:
-        raise MemberError(
-            f"{into} has {format_bytes(free)} free, and the WAL that only this server has takes"
-            f" {format_bytes(needed)}: give 'evidence' a larger place, or set 'keep_wal' to false; nothing was changed"
-        )
-    for path in paths:
-        shutil.copy2(path, into)
-
-
-def _tables(asked: Rejoin, primary: _Primary, found: Divergence) -> list[str]:
-    """Names by the new primary's catalogues. Files of a database that cannot be asked are named by their numbers, and
-    what it does not know of one that can is none of its tables: catalogues, and what was made after the fork."""
-    names, asking = [], divergence.by_database(found.relations)
-    try:
-        lines = primary.source.ask(divergence.DATABASES, asked.database).split("\n") if asking else []
-        known = {int(oid): name for oid, _bar, name in (line.partition("|") for line in lines)}
-    except ServerError:
-        known = {}
-    for database, relations in sorted(asking.items()):
-        try:
-            listing = primary.source.ask(divergence.NAMES, known[database])
-            names += [f"{known[database]}: {name}" for name in divergence.named(relations, listing)]
-        except (ServerError, KeyError):
-            names += [f"file {relation.node} of database {database}" for relation in relations]
-    return names
 
 
 def _describe(found: Divergence | None) -> str:

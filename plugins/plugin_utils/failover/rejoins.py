@@ -16,6 +16,8 @@ from ansible_collections.day2.ops.plugins.plugin_utils.failover.steps import Ans
 from ansible_collections.day2.ops.plugins.plugin_utils.failover.table import Table
 from ansible_collections.day2.ops.plugins.plugin_utils.failover.views import Member
 
+# Tables that a row names; all are in the evidence.
+_SHOWN = 20
 _MODULE = "day2.ops.pg_rejoin"
 
 
@@ -56,8 +58,12 @@ def refusal(table: Table, only: str) -> str | None:
         return f"a failover from {case.old} is under way, begun by run {case.name}: end it first (playbook dr_failover)"
     found = _primaries(table)
     if len(found) != 1:
-        what = f"{' and '.join(found)} run as primaries" if found else "no member runs as a primary"
-        return f"{what}, expected one. Nothing was done"
+        if not found:
+            return "no member runs as a primary, expected one. Nothing was done"
+        return (
+            f"{' and '.join(found)} run as primaries, expected one: fence the one that applications are not led to"
+            " (module dr_fence, kind service, on its host) and run this again. Nothing was done"
+        )
     wrong = _contradiction(table, found[0])
     if wrong is not None:
         return wrong
@@ -135,7 +141,7 @@ def _row(table: Table, host: str, answer: Answer) -> dict[str, Any]:
     evidence = [
         f"{name}: {had[name]}" for name in ("fork_lsn", "end_lsn", "transactions", "last_commit") if had.get(name)
     ]
-    evidence += [f"table {name}" for name in had.get("tables") or ()]
+    evidence += [f"table {name}" for name in list(had.get("tables") or ())[:_SHOWN]]
     evidence += [f"kept in {place}" for place in (had.get("kept"), answer.result.get("kept")) if place]
     # What nobody else has is for people to read before it is forgotten, whether or not it could be counted.
     lost = had.get("bytes") != 0 and had.get("transactions") != 0 and bool(had)
