@@ -48,6 +48,7 @@ listen shop
     server spare   127.0.0.1:1 check backup
 """
 _DROP_IN = "/etc/systemd/system/haproxy.service.d"
+_OFTEN = "/etc/systemd/system/pgbouncer.service.d"
 _SETUP = """
 for name in old new; do
     port=$([ $name = old ] && echo 5471 || echo 5472)
@@ -62,7 +63,7 @@ done
 _CLEAR = f"""
 systemctl disable --now pgbouncer haproxy
 for name in old new; do pg_dropcluster --stop 15 $name; done
-rm -rf {_DROP_IN}
+rm -rf {_DROP_IN} {_OFTEN}
 systemctl daemon-reload
 """
 # Writes by a connection that stays, and by new ones, until its file is gone; then it says how that went.
@@ -188,9 +189,10 @@ class Traffic:
 def traffic_on(host: LabHost) -> Iterator[Traffic]:
     host.run("sh", "-c", _CLEAR, check=False)
     host.run("sh", "-euc", _SETUP)
-    host.run("mkdir", "-p", _DROP_IN)
-    # A container has no name spaces to give away.
-    host.run("tee", f"{_DROP_IN}/lab.conf", text="[Service]\nBindReadOnlyPaths=\n")
+    # A container has no name spaces to give away, and a quick machine starts them more often than systemd lets it.
+    host.run("mkdir", "-p", _DROP_IN, _OFTEN)
+    host.run("tee", f"{_DROP_IN}/lab.conf", text="[Unit]\nStartLimitIntervalSec=0\n[Service]\nBindReadOnlyPaths=\n")
+    host.run("tee", f"{_OFTEN}/lab.conf", text="[Unit]\nStartLimitIntervalSec=0\n")
     host.run("systemctl", "daemon-reload")
     try:
         yield Traffic(host)

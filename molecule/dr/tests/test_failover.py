@@ -97,7 +97,10 @@ def test_the_reports_say_what_happened() -> None:
     found = rows("failover")
     assert "has replaced analytics-1" in found["dr-outcome"]["message"], found["dr-outcome"]
     assert "A. Person, its power is cut" in found["dr-outcome"]["message"], found["dr-outcome"]
-    assert "analytics-1 has to be rebuilt as a standby (nobody has proven that it is off" in found["dr-left"]["message"]
+    assert (
+        "analytics-1 has to become a standby again, by playbook dr_rejoin (nobody has proven that it is off"
+        in found["dr-left"]["message"]
+    )
     assert "traffic" in found["dr-rto"]["message"] and found["dr-rto"]["status"] == "ok"
     assert "may be lost" in found["dr-loss"]["message"]
     assert "dr-promote" not in rows("again")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Any, ClassVar, Mapping
+from typing import Any, ClassVar, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils.checks.entries import meant
 from ansible_collections.day2.ops.plugins.module_utils.errors import Day2Error
@@ -41,6 +41,8 @@ _PROGRAM = "pgbouncer"
 _COMMAND = 10.0
 # How often PgBouncer tries a server that refused it, and seconds that its waiting clients may take to be served.
 _RETRY, _SERVED = "server_login_retry", 5.0
+# Seconds that logins may take which are under way when a database is cut.
+_LOGINS = 3.0
 # Levels of %include, as many as PgBouncer reads.
 _LEVELS = 10
 
@@ -86,7 +88,10 @@ class PgBouncer(Kind):
                               f"{', paused' if row['name'] in paused else ''}" for row in rows)  # fmt: skip
             stale = self._stale()
             at = all((row["host"], int(row["port"])) == wanted for row in rows)
-            is_done = is_done and at and not stale and len(paused) == (len(rows) if self.wish.cut else 0)
+            disabled = any(row.get("disabled") == "1" for row in rows)
+            is_done = (
+                is_done and at and not stale and not disabled and len(paused) == (len(rows) if self.wish.cut else 0)
+            )
         others = self._others(files)
         evidence = [*stale, *(f"database {name} of this PgBouncer leads to {self.wish.old} as well" for name in others)]
         unproven = self._unproven(is_done, stale, others) if self.wish.cut else ""
@@ -115,8 +120,7 @@ class PgBouncer(Kind):
         before = {name for name in self.names if shown[name]["paused"] == "1"}
         if self.wish.cut:
             # Killed first: whatever fails afterwards, nobody reaches the old server through here.
-            for name in self.names:
-                self._tell("KILL", name)
+            self._kill(self.names)
             self._write(files)
             self._tell("RELOAD")
             return [f"{', '.join(self.names)}: its connections are cut, and it leads nowhere"]
@@ -145,8 +149,8 @@ class PgBouncer(Kind):
                 self.console.ask(f"PAUSE {_quoted(name)}", self.wish.limit)
             except Late:
                 # The old server is fenced by now: what waits for it waits for nothing.
-                self._tell("KILL", name)
                 busy.append(name)
+        self._kill(busy)
         if busy:
             return [f"{', '.join(busy)}: sessions were busy for {self.wish.limit:g} s, and all of its clients cut"]
         return []
@@ -155,7 +159,32 @@ class PgBouncer(Kind):
         """Have PgBouncer forget that the old server refused it, where no client is there to be disconnected."""
         clients = {row["database"] for row in self.console.ask("SHOW CLIENTS", _COMMAND)}
         for name in self.names:
-            self._tell("RECONNECT" if name in clients else "KILL", name)
+            if name in clients:
+                self._tell("RECONNECT", name)
+        self._kill([name for name in self.names if name not in clients])
+
+    def _kill(self, names: Sequence[str]) -> None:
+        """Cut databases off from their clients and their servers, while nobody logs in.
+
+        PgBouncer (1.18) frees what it knows of a database under clients that are logging in: it loses their places,
+        and may hang for good. Who comes meanwhile, for some milliseconds, is refused.
+        """
+        if not names:
+            return
+        for name in names:
+            self._tell("DISABLE", name)
+        try:
+            wait_until(lambda: self._logins() == 0, _LOGINS)
+            for name in names:
+                self._tell("KILL", name)
+        finally:
+            for name in names:
+                self._tell("ENABLE", name)
+
+    def _logins(self) -> int:
+        """How many clients are logging in, to whatever database."""
+        rows = self.console.ask("SHOW LISTS", _COMMAND)
+        return next((int(row["items"]) for row in rows if row["list"] == "login_clients"), 0)
 
     def _go_on(self) -> None:
         """Load the configuration and resume, at once.
@@ -166,6 +195,8 @@ class PgBouncer(Kind):
         with self.console.session(_COMMAND) as session:
             session.ask("RELOAD")
             for name in self.names:
+                # A run that was killed while it cut may have left it disabled.
+                session.ask(f"ENABLE {_quoted(name)}")
                 try:
                     session.ask(f"RESUME {_quoted(name)}")
                 except TrafficError as exc:
@@ -270,13 +301,14 @@ class PgBouncer(Kind):
 
     def _stale(self) -> list[str]:
         """Connections of these databases to elsewhere."""
-        addresses = self.wish.target.known_addresses() if not self.wish.cut else []
+        # One that is cut off leads nowhere, where a connection comes to no server.
+        addresses = self.wish.target.known_addresses()
         rows = self.console.ask("SHOW SERVERS", _COMMAND)
         return [
             f"{row['database']} has a connection to {row['addr']}:{row['port']}"
             for row in rows
             if row["database"] in self.names
-            and (self.wish.cut or row["addr"] not in addresses or int(row["port"]) != self.wish.target.port)
+            and (row["addr"] not in addresses or int(row["port"]) != self.wish.target.port)
             and row["addr"] != "unix"
         ]
 
