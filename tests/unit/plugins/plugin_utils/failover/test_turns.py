@@ -80,7 +80,7 @@ def test_a_failover_from_its_first_turn_to_its_end() -> None:
         "dr-outcome": ("ok", ["SA-B03"]), "dr-loss": ("warning", ["SA-B03"]), "dr-rto": ("ok", ["SA-B03"]),
         "dr-left": ("warning", ["SA-B03"]),
     }  # fmt: skip
-    assert "db1 has to be rebuilt" in rows["dr-left"]["message"]
+    assert "db1 has to become a standby again" in rows["dr-left"]["message"]
     # From the last commit that survived until traffic was led.
     assert turned["outage"]["seconds"] == 16.25 and "nobody could write for 16.2 s at most" in rows["dr-rto"]["message"]
     assert "nobody could write from 2026-11-30T09:59:50.250Z to 2026-11-30T10:00:06.500Z" in rows["dr-rto"]["evidence"]
